@@ -1,0 +1,157 @@
+"""Errors of aisdatapipes: one family, and every member fits the handlers that old code has.
+
+::
+
+    AISPipeError                       AISError (SDK)
+    ├── InvalidURLError                InvalidURLException (SDK), ValueError
+    │   └── EndpointError
+    ├── BucketNotFoundError            ErrBckNotFound (SDK), FileNotFoundError; status 404
+    │   └── RemoteBucketNotFoundError  ErrRemoteBckNotFound (SDK)
+    ├── ObjectNotFoundError            ErrObjNotFound (SDK), FileNotFoundError; status 404
+    ├── ETLNotFoundError               ErrETLNotFound (SDK), LookupError; status 404
+    ├── AuthenticationError            PermissionError; status 401
+    ├── AccessDeniedError              PermissionError; status 403
+    ├── ObjectBusyError                ErrGETConflict (SDK), BlockingIOError; status 409
+    ├── ObjectChangedError             OSError
+    ├── IncompleteReadError            EOFError
+    ├── ClusterUnreachableError        requests.ConnectionError, ConnectionError
+    ├── ClusterTimeoutError            requests.Timeout, TimeoutError
+    └── ClusterError                   OSError; any other status
+
+Each class is built from one ready-made message. That is also what keeps its type on the way
+out of a DataLoader worker: torch rebuilds a worker's error from a single string there.
+
+This leaf imports the error classes of the SDK and of requests, which the SDK raises, because
+ours derive from them.
+
+Example:
+    >>> error = ObjectNotFoundError("no object 'a/1.jpg' in ais://imagenet")
+    >>> isinstance(error, AISError), isinstance(error, FileNotFoundError), error.status_code
+    (True, True, 404)
+"""
+
+from __future__ import annotations
+
+import requests
+from aistore.sdk.errors import (
+    AISError,
+    ErrBckNotFound,
+    ErrETLNotFound,
+    ErrGETConflict,
+    ErrObjNotFound,
+    ErrRemoteBckNotFound,
+    InvalidURLException,
+)
+
+__all__ = [
+    "AISPipeError",
+    "AccessDeniedError",
+    "AuthenticationError",
+    "BucketNotFoundError",
+    "ClusterError",
+    "ClusterTimeoutError",
+    "ClusterUnreachableError",
+    "ETLNotFoundError",
+    "EndpointError",
+    "IncompleteReadError",
+    "InvalidURLError",
+    "ObjectBusyError",
+    "ObjectChangedError",
+    "ObjectNotFoundError",
+    "RemoteBucketNotFoundError",
+]
+
+
+class AISPipeError(AISError):
+    """Base of every error that this package raises for a cluster, a URL or an object.
+
+    Args:
+        message: What failed, the thing in full, and the next step. Holds no secret.
+
+    Attributes:
+        status_code: HTTP status the cluster answered with, 0 where there was no answer.
+        message: The message, as in the SDK's own errors.
+
+    Example:
+        >>> str(AISPipeError("no cluster at http://localhost:8080"))
+        'no cluster at http://localhost:8080'
+    """
+
+    status_code: int = 0
+
+    def __init__(self, message: str) -> None:
+        # Not super(): the SDK's constructors want the response that failed, which no other
+        # process could rebuild, and some of them word the message themselves.
+        Exception.__init__(self, message)
+        self.message = message
+        # What handlers of the SDK's and of requests' errors read.
+        self.req_url = ""
+        self.req = self.request = self.response = None
+
+
+class InvalidURLError(AISPipeError, InvalidURLException, ValueError):
+    """The URL is not one of an AIStore bucket or object; the message says which part."""
+
+
+class EndpointError(InvalidURLError):
+    """The address of the cluster is missing or is not one of an HTTP server."""
+
+
+class BucketNotFoundError(AISPipeError, ErrBckNotFound, FileNotFoundError):
+    """There is no such bucket in the cluster."""
+
+    status_code = 404
+
+
+class RemoteBucketNotFoundError(BucketNotFoundError, ErrRemoteBckNotFound):
+    """There is no such bucket behind the cluster (cloud, or another AIStore cluster)."""
+
+
+class ObjectNotFoundError(AISPipeError, ErrObjNotFound, FileNotFoundError):
+    """The bucket is there and has no object of this name."""
+
+    status_code = 404
+
+
+class ETLNotFoundError(AISPipeError, ErrETLNotFound, LookupError):
+    """The cluster runs no ETL of this name."""
+
+    status_code = 404
+
+
+class AuthenticationError(AISPipeError, PermissionError):
+    """The cluster asks for a token, or does not accept the one it got."""
+
+    status_code = 401
+
+
+class AccessDeniedError(AISPipeError, PermissionError):
+    """The token is known and does not allow this."""
+
+    status_code = 403
+
+
+class ObjectBusyError(AISPipeError, ErrGETConflict, BlockingIOError):
+    """The object is being written right now."""
+
+    status_code = 409
+
+
+class ObjectChangedError(AISPipeError, OSError):
+    """The object was replaced while it was being read."""
+
+
+class IncompleteReadError(AISPipeError, EOFError):
+    """The cluster sent fewer bytes than it had announced."""
+
+
+class ClusterUnreachableError(AISPipeError, requests.ConnectionError, ConnectionError):
+    """Nothing answers at the endpoint, or it hung up."""
+
+
+class ClusterTimeoutError(AISPipeError, requests.Timeout, TimeoutError):
+    """The cluster took longer to answer than the settings allow."""
+
+
+class ClusterError(AISPipeError, OSError):
+    """Any other failure that the cluster reports; `status_code` is what it answered."""

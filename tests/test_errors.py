@@ -1,0 +1,105 @@
+"""The family of errors: what each is caught by, and how it travels."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import requests
+from aistore.sdk import errors as sdk
+from torch._utils import ExceptionWrapper
+
+from aisdatapipes import errors
+
+CLASSES = [getattr(errors, name) for name in errors.__all__]
+
+CAUGHT_BY = {
+    "AISPipeError": [sdk.AISError],
+    "AccessDeniedError": [PermissionError],
+    "AuthenticationError": [PermissionError],
+    "BucketNotFoundError": [sdk.ErrBckNotFound, FileNotFoundError],
+    "ClusterError": [OSError],
+    "ClusterTimeoutError": [requests.Timeout, TimeoutError],
+    "ClusterUnreachableError": [requests.ConnectionError, ConnectionError],
+    "ETLNotFoundError": [sdk.ErrETLNotFound, LookupError],
+    "EndpointError": [errors.InvalidURLError, ValueError],
+    "IncompleteReadError": [EOFError],
+    "InvalidURLError": [sdk.InvalidURLException, ValueError],
+    "ObjectBusyError": [sdk.ErrGETConflict, BlockingIOError],
+    "ObjectChangedError": [OSError],
+    "ObjectNotFoundError": [sdk.ErrObjNotFound, FileNotFoundError],
+    "RemoteBucketNotFoundError": [sdk.ErrRemoteBckNotFound, sdk.ErrBckNotFound],
+}
+
+
+def test_every_error_is_public_and_placed() -> None:
+    """Each class of the module is exported, tested here and drawn in the tree."""
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and value.__module__ == errors.__name__
+    }
+    assert defined == set(errors.__all__) == set(CAUGHT_BY)
+    assert errors.__doc__
+    assert all(name in errors.__doc__ for name in defined)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_handlers_of_old_code_catch_it(kind: type[errors.AISPipeError]) -> None:
+    """Each is an `AISError` and what a Python programmer or the SDK's user would catch."""
+    error = kind("the message")
+    for base in [errors.AISPipeError, sdk.AISError, *CAUGHT_BY[kind.__name__]]:
+        assert isinstance(error, base)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_message_is_the_text(kind: type[errors.AISPipeError]) -> None:
+    """The one message is what is printed, and the attributes of the SDK's errors are there."""
+    error = kind("the message")
+    assert str(error) == error.message == error.args[0] == "the message"
+    assert len(error.args) == 1
+    assert (error.req_url, error.req, error.response) == ("", None, None)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_pickle_keeps_type_and_message(kind: type[errors.AISPipeError]) -> None:
+    """An error crosses processes unchanged."""
+    error = kind("the message")
+    error.status_code = 418
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), copy.status_code) == (kind, "the message", 418)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_torch_rebuilds_its_type(kind: type[errors.AISPipeError]) -> None:
+    """What torch does with a worker's error keeps class, message and status."""
+    try:
+        raise kind("the message")
+    except errors.AISPipeError:
+        wrapper = ExceptionWrapper(where="in a worker")
+    with pytest.raises(kind, match="the message") as caught:
+        wrapper.reraise()
+    assert type(caught.value) is kind
+    assert caught.value.status_code == kind.status_code
+
+
+def test_statuses() -> None:
+    """The statuses that a class stands for are its own, also without an answer at hand."""
+    statuses = {kind.__name__: kind.status_code for kind in CLASSES if kind.status_code}
+    assert statuses == {
+        "BucketNotFoundError": 404,
+        "RemoteBucketNotFoundError": 404,
+        "ObjectNotFoundError": 404,
+        "ETLNotFoundError": 404,
+        "AuthenticationError": 401,
+        "AccessDeniedError": 403,
+        "ObjectBusyError": 409,
+    }
+
+
+def test_readme_shows_the_tree_of_errors() -> None:
+    """The README names every error a user may want to catch."""
+    readme = Path(__file__).parent.parent.joinpath("README.md").read_text()
+    named = {"InvalidURLError", "BucketNotFoundError", "ObjectNotFoundError"}
+    assert all(name in readme for name in named)
