@@ -1,0 +1,80 @@
+"""Start nodes until they serve, and end them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from aisdatapipes.testing.errors import ClusterStartError
+from aisdatapipes.testing.probe import are_ready, is_serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aisdatapipes.testing.configuration import Ports
+    from aisdatapipes.testing.node import Node
+
+_POLL_S = 0.05
+
+
+def have_started(nodes: list[Node], ports: list[Ports], proxy: Node, timeout_s: float) -> bool:
+    """Start nodes and return when they serve.
+
+    Args:
+        nodes: What to start; the proxy, if it is one of them, comes first.
+        ports: Where each of them is to listen.
+        proxy: The proxy of the cluster; it runs, or is one of `nodes`.
+        timeout_s: Seconds that all of it may take.
+
+    Returns:
+        False if another program took one of the ports; the nodes may run then.
+
+    Raises:
+        ClusterStartError: If a node ends or is not ready in time.
+    """
+    deadline = time.monotonic() + timeout_s
+    primary = ports[0] if proxy in nodes else proxy.ports
+    for node, own in zip(nodes, ports, strict=True):
+        node.start(own, primary.url)
+        # A target that finds no proxy sleeps for seconds before it tries again.
+        if node is proxy and not _wait([node], lambda: is_serving(primary), deadline):
+            return False
+    targets = [node.ports for node in nodes if node is not proxy]
+    return _wait(nodes, lambda: are_ready(primary, targets), deadline)
+
+
+def end_all(nodes: list[Node], *, force: bool = False) -> None:
+    """End nodes, in good order or by force, and return when all their processes are gone."""
+    for node in nodes:
+        node.end(force=force)
+    try:
+        for node in nodes:
+            node.wait()
+    except BaseException:  # a second Ctrl-C: no more waiting for good order
+        for node in nodes:
+            node.end(force=True)
+            node.wait()
+        raise
+
+
+def _wait(nodes: list[Node], is_done: Callable[[], bool], deadline: float) -> bool:
+    while time.monotonic() < deadline:
+        if any(node.has_port_clash for node in nodes):
+            return False
+        _check_running(nodes)
+        if is_done():
+            return True
+        time.sleep(_POLL_S)
+    tails = "\n".join(f"{node}:\n{node.tail()}" for node in nodes)
+    raise ClusterStartError(
+        "the local cluster was not ready in time; raise timeout_s=, or see what its nodes "
+        f"wrote last:\n{tails}"
+    )
+
+
+def _check_running(nodes: list[Node]) -> None:
+    for node in nodes:
+        if not node.is_running:
+            raise ClusterStartError(
+                f"node {node} ended while it started; the last lines it wrote:\n{node.tail()}"
+            )

@@ -1,0 +1,30 @@
+"""What the tests ask about processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits for its parent to notice its end does not."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except ProcessLookupError:
+        return False
+    except FileNotFoundError:  # a system without /proc, or it has just ended
+        return not Path("/proc/self").exists()
+    return state != "Z"
+
+
+def becomes(claim: Callable[[], bool], timeout_s: float = 30) -> bool:
+    """Whether `claim` turns true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not claim():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True

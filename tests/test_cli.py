@@ -1,0 +1,123 @@
+"""The command line, with real processes and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aistore.sdk import Client
+
+from aisdatapipes.cli import main
+
+
+@pytest.fixture(autouse=True)
+def signal_handler() -> Iterator[None]:
+    """Give this process its SIGTERM handler back, which a command takes for its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def clusters(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[int, tuple[subprocess.Popen[str], Path]]]:
+    """A ``cluster`` command for each signal that may end it, and its kept directory."""
+    started = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        folder = tmp_path_factory.mktemp("cluster")
+        command = [sys.executable, "-m", "aisdatapipes", "cluster", "--directory", str(folder)]
+        started[number] = (
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True),
+            folder,
+        )
+    yield started
+    for process, _ in started.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_cluster_serves_until_a_signal(
+    clusters: dict[int, tuple[subprocess.Popen[str], Path]], number: int
+) -> None:
+    """It prints the line to export and serves; Ctrl-C or SIGTERM ends it and all its nodes."""
+    process, folder = clusters[number]
+    assert process.stdout
+    line = process.stdout.readline()
+    assert line.startswith("export AIS_ENDPOINT=http://127.0.0.1:")
+    assert Client(line.strip().partition("=")[2]).cluster().list_buckets() == []
+    pids = [int(path.read_text()) for path in folder.glob("*/pid")]
+    assert len(pids) == 2
+    process.send_signal(number)
+    assert process.communicate(timeout=60) == ("", "aisdatapipes cluster: stopped\n")
+    assert process.returncode == 0
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_node_prints_the_program(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``node`` finds the program that a cluster would run."""
+    monkeypatch.setenv("AISNODE", sys.executable)
+    assert main(["node"]) == 0
+    assert capsys.readouterr().out == f"{Path(sys.executable).resolve()}\n"
+
+
+@pytest.mark.parametrize("command", ["cluster", "node"])
+def test_an_error_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """An error of ours comes without a traceback, and with exit code 1."""
+    monkeypatch.setenv("AISNODE", "/nowhere")
+    assert main([command]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"aisdatapipes {command}: $AISNODE names /nowhere")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--endpoint", "http://127.0.0.1:1"], "no AIStore cluster answers at"),
+        (["--endpoint", "nowhere:port"], "no HTTP endpoint"),
+        (["--endpoint", "http://127.0.0.1:1", "--images", "9"], "cannot use 9 images"),
+    ],
+)
+def test_demo_reports_its_errors(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    """What the demo raises becomes one line on stderr, and exit code 1."""
+    assert main(["demo", *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"aisdatapipes demo: {message}")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_node_that_does_not_start_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a node's output that belongs to an error, the last line is shown."""
+    monkeypatch.setenv("AISNODE", sys.executable)
+    assert main(["cluster"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("aisdatapipes cluster: node proxy at http://127.0.0.1:")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("targets", ["0", "-1", "two"])
+def test_cluster_needs_a_number_of_targets(
+    capsys: pytest.CaptureFixture[str], targets: str
+) -> None:
+    """Anything but a positive number is refused before something starts."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["cluster", f"--targets={targets}"])
+    assert f"'{targets}' is no number from 1 on" in capsys.readouterr().err
