@@ -1,0 +1,30 @@
+"""Registration of functional names, over torchdata's own AIS pipes and in any import order."""
+
+from __future__ import annotations
+
+import warnings
+
+from torch.utils.data import IterDataPipe, functional_datapipe
+
+with warnings.catch_warnings():
+    # torchdata tells every importer that it will drop its DataPipes; we pin the last release
+    # that has them. Importing them first lets us replace its AIS pipes, which fail with every
+    # SDK since 1.23: a name registered before torchdata's import would break that import.
+    warnings.filterwarnings("ignore", "[\\s\\S]*'datapipes', 'dataloader2' modules are deprecated")
+    import torchdata.datapipes.iter  # noqa: F401
+
+__all__ = ["register"]
+
+
+def register(pipe: type[IterDataPipe], *functional_names: str) -> None:
+    """Make `pipe` available as a method of every pipe, under each of `functional_names`.
+
+    A name that is taken is replaced; so a reload of this package is harmless.
+
+    Example:
+        >>> from aisdatapipes import AISFileLister
+        >>> register(AISFileLister, "list_files_by_ais")
+    """
+    for functional_name in functional_names:
+        IterDataPipe.functions.pop(functional_name, None)
+        functional_datapipe(functional_name)(pipe)
