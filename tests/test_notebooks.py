@@ -1,0 +1,66 @@
+"""The notebooks run from top to bottom, and their stored outputs are those of such a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+Notebooks = tuple[nbformat.NotebookNode, nbformat.NotebookNode]
+
+
+def outputs_of(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the outputs of all cells, in their order."""
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def texts_of(notebook: nbformat.NotebookNode) -> list[str]:
+    """Return what the outputs say as text, in their order; an image says nothing of use."""
+    return [
+        output.get("text") or output["data"]["text/plain"]
+        for output in outputs_of(notebook)
+        if "image/png" not in output.get("data", {})
+    ]
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebooks(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Notebooks:
+    """One notebook as it is stored, and as it comes out of a run in an empty folder."""
+    stored = nbformat.read(request.param, as_version=4)
+    executed = nbformat.read(request.param, as_version=4)
+    folder = str(tmp_path_factory.mktemp(request.param.stem))
+    NotebookClient(executed, timeout=120, resources={"metadata": {"path": folder}}).execute()
+    return stored, executed
+
+
+def test_there_are_notebooks() -> None:
+    """The tests below have something to run."""
+    assert "01_list_and_load" in {path.stem for path in NOTEBOOKS}
+
+
+def test_run_ends_without_errors_and_warnings(notebooks: Notebooks) -> None:
+    """No cell raises, and none writes to stderr."""
+    _, executed = notebooks
+    assert [output for output in outputs_of(executed) if output.output_type == "error"] == []
+    assert [output for output in outputs_of(executed) if output.get("name") == "stderr"] == []
+
+
+def test_stored_outputs_are_those_of_a_run(notebooks: Notebooks) -> None:
+    """What the reader sees on the repository's page is what the code gives."""
+    stored, executed = notebooks
+    assert texts_of(stored) == texts_of(executed)
+
+
+def test_stored_outputs_show_lists_and_images(notebooks: Notebooks) -> None:
+    """A list of five URLs, and an image, are there without running anything."""
+    stored, _ = notebooks
+    assert any(len(re.findall(r"'ais://[^']+'", text)) == 5 for text in texts_of(stored))
+    assert any("image/png" in output.get("data", {}) for output in outputs_of(stored))
