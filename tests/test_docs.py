@@ -1,0 +1,85 @@
+"""The documentation runs: README blocks, docstring examples, and names that it lists."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import aisdatapipes
+from aisdatapipes.testing import LocalCluster
+from conftest import PutObject
+
+ROOT = Path(__file__).parent.parent
+README = ROOT.joinpath("README.md").read_text()
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(aisdatapipes.__path__, "aisdatapipes.")
+    if not module.name.endswith("__main__")
+)
+IMAGES = [
+    "002.american-flag/002_0001.jpg",
+    "002.american-flag/002_0002.jpg",
+    "003.backpack/003_0001.jpg",
+    "003.backpack/003_0002.jpg",
+    "004.baseball-bat/004_0001.jpg",
+]
+
+
+@pytest.fixture(scope="module")
+def documented_cluster(ais_cluster: LocalCluster, put_object: PutObject):
+    """The cluster that the examples are about: it has a bucket ``caltech256`` of five images."""
+    bucket = ais_cluster.client().bucket("caltech256").create()
+    for name in IMAGES:
+        put_object(bucket, name, f"the image {name}".encode())
+    yield ais_cluster
+    bucket.delete()
+
+
+@pytest.fixture
+def environment(documented_cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point ``$AIS_ENDPOINT`` at that cluster."""
+    monkeypatch.setenv("AIS_ENDPOINT", documented_cluster.endpoint)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name: str) -> None:
+    """Every example in a docstring gives what it says, against the real node."""
+    module = importlib.import_module(name)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.testmod(module, optionflags=flags).failed == 0
+
+
+@pytest.mark.usefixtures("environment")
+def test_readme_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python blocks of the README run from top to bottom, as a reader would run them."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 3
+    names: dict[str, object] = {"__name__": "readme"}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+
+
+def test_readme_shows_the_commands_that_the_makefile_has() -> None:
+    """The commands a newcomer types are there and are the Makefile's."""
+    targets = re.findall(r"^(\w+):", ROOT.joinpath("Makefile").read_text(), re.MULTILINE)
+    commands = re.findall(r"^make (\w+)", README, re.MULTILINE)
+    assert {"demo", "test"} <= set(commands) <= set(targets)
+
+
+def test_public_names_are_documented() -> None:
+    """Everything exported has a docstring, and classes one with an example or a reason."""
+    for name in aisdatapipes.__all__:
+        assert getattr(aisdatapipes, name).__doc__, name
+
+
+def test_links_inside_the_readme_lead_somewhere() -> None:
+    """Relative links point at files of the repository."""
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+    assert [link for link in links if not ROOT.joinpath(link).exists()] == []
