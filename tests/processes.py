@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,3 +29,8 @@ def becomes(claim: Callable[[], bool], timeout_s: float = 30) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def heed_interrupts() -> None:
+    """Undo what a shell does to the jobs it starts in the background: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

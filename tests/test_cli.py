@@ -13,6 +13,7 @@ import pytest
 from aistore.sdk import Client
 
 from aisdatapipes.cli import main
+from processes import heed_interrupts
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,13 @@ def clusters(
         folder = tmp_path_factory.mktemp("cluster")
         command = [sys.executable, "-m", "aisdatapipes", "cluster", "--directory", str(folder)]
         started[number] = (
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True),
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                preexec_fn=heed_interrupts,
+            ),
             folder,
         )
     yield started

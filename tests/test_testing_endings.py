@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import becomes, is_alive
+from processes import becomes, heed_interrupts, is_alive
 
 # What ends a script, and the exit code that it leaves.
 ENDINGS = {
@@ -48,6 +48,7 @@ def scripts(
             text=True,
             env={**os.environ, "TMPDIR": str(folder)},
             start_new_session=True,
+            preexec_fn=heed_interrupts,
         )
         started[ending] = process, folder
     yield started
