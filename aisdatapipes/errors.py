@@ -14,6 +14,9 @@
     ├── ObjectBusyError                ErrGETConflict (SDK), BlockingIOError; status 409
     ├── ObjectChangedError             OSError
     ├── IncompleteReadError            EOFError
+    ├── ChecksumError                  OSError
+    ├── BadArchiveError                tarfile.ReadError
+    ├── TooManyErrorsError             RuntimeError
     ├── ClusterUnreachableError        requests.ConnectionError, ConnectionError
     ├── ClusterTimeoutError            requests.Timeout, TimeoutError
     └── ClusterError                   OSError; any other status
@@ -32,6 +35,8 @@ Example:
 
 from __future__ import annotations
 
+import tarfile
+
 import requests
 from aistore.sdk.errors import (
     AISError,
@@ -47,7 +52,9 @@ __all__ = [
     "AISPipeError",
     "AccessDeniedError",
     "AuthenticationError",
+    "BadArchiveError",
     "BucketNotFoundError",
+    "ChecksumError",
     "ClusterError",
     "ClusterTimeoutError",
     "ClusterUnreachableError",
@@ -59,6 +66,7 @@ __all__ = [
     "ObjectChangedError",
     "ObjectNotFoundError",
     "RemoteBucketNotFoundError",
+    "TooManyErrorsError",
 ]
 
 
@@ -145,6 +153,18 @@ class IncompleteReadError(AISPipeError, EOFError):
     """The cluster sent fewer bytes than it had announced."""
 
 
+class ChecksumError(AISPipeError, OSError):
+    """The bytes that arrived are not those that the cluster has a checksum of."""
+
+
+class BadArchiveError(AISPipeError, tarfile.ReadError):
+    """A shard is no tar archive, or one that cannot be read as samples."""
+
+
+class TooManyErrorsError(AISPipeError, RuntimeError):
+    """More objects failed than ``max_errors`` lets a pipe skip."""
+
+
 class ClusterUnreachableError(AISPipeError, requests.ConnectionError, ConnectionError):
     """Nothing answers at the endpoint, or it hung up."""
 
@@ -155,3 +175,7 @@ class ClusterTimeoutError(AISPipeError, requests.Timeout, TimeoutError):
 
 class ClusterError(AISPipeError, OSError):
     """Any other failure that the cluster reports; `status_code` is what it answered."""
+
+
+INTERRUPTIONS = (IncompleteReadError, ClusterUnreachableError, ClusterTimeoutError)
+"""What reading the same bytes again may mend."""

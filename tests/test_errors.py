@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ CAUGHT_BY = {
     "AISPipeError": [sdk.AISError],
     "AccessDeniedError": [PermissionError],
     "AuthenticationError": [PermissionError],
+    "BadArchiveError": [tarfile.ReadError],
     "BucketNotFoundError": [sdk.ErrBckNotFound, FileNotFoundError],
+    "ChecksumError": [OSError],
     "ClusterError": [OSError],
     "ClusterTimeoutError": [requests.Timeout, TimeoutError],
     "ClusterUnreachableError": [requests.ConnectionError, ConnectionError],
@@ -30,6 +33,7 @@ CAUGHT_BY = {
     "ObjectChangedError": [OSError],
     "ObjectNotFoundError": [sdk.ErrObjNotFound, FileNotFoundError],
     "RemoteBucketNotFoundError": [sdk.ErrRemoteBckNotFound, sdk.ErrBckNotFound],
+    "TooManyErrorsError": [RuntimeError],
 }
 
 

@@ -1,0 +1,28 @@
+"""Tar: the members of a tar stream, read forward, and the samples that they make up.
+
+Most members of most shards have one of four kinds of header: a regular file, a directory, a
+pax header or a long name of GNU tar. Those are read here, several times faster than `tarfile`
+does it. At the first header that is anything else, the rest of the shard goes to `tarfile`,
+from that header on: sparse files, sizes in base 256, global pax headers, archives without a
+magic, links.
+
+A tar ends at its mark, two blocks of zeros. One that stops without it is cut, wherever it
+stops, also between two members: that is what a broken upload looks like.
+
+Example:
+    >>> import io, tarfile
+    >>> file = io.BytesIO()
+    >>> with tarfile.open(fileobj=file, mode="w") as tar:
+    ...     for name in ["train/0001.jpg", "train/0001.cls"]:
+    ...         tar.addfile(tarfile.TarInfo(name))
+    >>> reader = TarReader(io.BytesIO(file.getvalue()))
+    >>> list(group_samples(read_files(reader), "ais://imagenet/0.tar"))
+    [{'__key__': 'train/0001', '__url__': 'ais://imagenet/0.tar', 'jpg': b'', 'cls': b''}]
+"""
+
+from aisdatapipes.tar.members import TarMember
+from aisdatapipes.tar.pieces import SupportsRead
+from aisdatapipes.tar.reader import TarReader, read_files
+from aisdatapipes.tar.samples import group_samples
+
+__all__ = ["SupportsRead", "TarMember", "TarReader", "group_samples", "read_files"]

@@ -1,0 +1,143 @@
+"""Reader: the members of a tar stream, in order."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from typing import IO, cast
+
+from aisdatapipes.errors import BadArchiveError
+from aisdatapipes.tar.members import (
+    BLOCK_BYTES,
+    DIRECTORY,
+    FILE,
+    Fields,
+    TarMember,
+    parse,
+    parse_extended,
+)
+from aisdatapipes.tar.pieces import Pieces, SupportsRead
+from aisdatapipes.tar.rest import RestReader
+
+__all__ = ["TarReader", "read_files"]
+
+_ZEROS = bytes(BLOCK_BYTES)
+_GZIP_MAGIC = b"\x1f\x8b"
+_MAX_EXTENSION_BYTES = 2**20
+
+
+class TarReader:
+    """Reads the members of a tar stream forward: header by header, content on demand.
+
+    Reads plain tars of every format, and those compressed by gzip, whatever their name is.
+    The file is read in large pieces, beyond the member at hand, and is not closed.
+
+    Args:
+        file: The tar.
+        url: What error messages call it.
+
+    Example:
+        >>> import io
+        >>> reader = TarReader(io.BytesIO(bytes(1024)), "ais://imagenet/empty.tar")
+        >>> print(reader.next_member())
+        None
+    """
+
+    def __init__(self, file: SupportsRead, url: str = "") -> None:
+        self._pieces = Pieces(file, url or "the tar")
+        self._rest: RestReader | None = None
+        self._is_plain = False  # until it has been looked at
+        self._unread = 0
+        self._padding = 0
+
+    def next_member(self) -> TarMember | None:
+        """Go to the next member; what is unread of the one before is skipped.
+
+        Returns:
+            The member; None at the mark that ends the archive.
+
+        Raises:
+            BadArchiveError: This is no tar, or it is damaged here.
+            IncompleteReadError: The file ends before the end mark.
+        """
+        if not self._is_plain:
+            return self._rest.next_member() if self._rest else self._begin()
+        header = self._pieces.take(BLOCK_BYTES, self._unread + self._padding)
+        fields = parse(header)
+        if fields is None or fields[0] != FILE:
+            return self._next_unusual(header, fields)
+        _, size, name = fields
+        self._pieces.member = name
+        self._unread, self._padding = size, -size % BLOCK_BYTES
+        return TarMember(name, size, True)
+
+    def read(self) -> bytes:
+        """Return the content of the current member, once; empty for what holds nothing.
+
+        Raises:
+            BadArchiveError: The member is a link: what it leads to is past, or elsewhere.
+            IncompleteReadError: The file ends within the content.
+        """
+        if self._rest:
+            return self._rest.read()
+        content = self._pieces.take(self._unread)
+        self._unread = 0
+        return content
+
+    def _begin(self) -> TarMember | None:
+        if self._pieces.begin_with(_GZIP_MAGIC):
+            packed = cast("IO[bytes]", self._pieces)
+            self._pieces = Pieces(gzip.GzipFile(fileobj=packed), self._pieces.url)
+        self._is_plain = True
+        return self.next_member()
+
+    def _enter(self, kind: int, size: int, name: str) -> TarMember:
+        is_file = kind == FILE
+        if not is_file:  # The size of a directory is not that of any content.
+            name, size = name.rstrip("/"), 0
+        self._unread, self._padding = size, -size % BLOCK_BYTES
+        self._pieces.member = name
+        return TarMember(name, size, is_file)
+
+    def _next_unusual(self, header: bytes, fields: Fields | None) -> TarMember | None:
+        """Go on at a header that is not that of a file, or not known."""
+        self._unread = self._padding = 0
+        if header == _ZEROS:
+            return self._end()
+        if fields is None or fields[1] > _MAX_EXTENSION_BYTES:
+            return self._hand_over(header)
+        if fields[0] == DIRECTORY:
+            return self._enter(*fields)
+        kind, size, _ = fields
+        extension = self._pieces.take(size + -size % BLOCK_BYTES)
+        following = self._pieces.take(BLOCK_BYTES)
+        extended = parse_extended(following, kind, extension[:size])
+        if extended is None:
+            return self._hand_over(header + extension + following)
+        return self._enter(*extended)
+
+    def _end(self) -> None:
+        if self._pieces.take(BLOCK_BYTES) != _ZEROS:
+            raise BadArchiveError(
+                f"{self._pieces.url} has a single block of zeros behind "
+                f"{self._pieces.member!r}: it is damaged, upload it again"
+            )
+        self._pieces.put_back(2 * _ZEROS)  # for whoever asks again
+
+    def _hand_over(self, taken: bytes) -> TarMember | None:
+        """Let `tarfile` read the rest, from the header whose bytes are `taken` on."""
+        self._pieces.put_back(taken)
+        self._is_plain, self._rest = False, RestReader(self._pieces)
+        return self._rest.next_member()
+
+
+def read_files(reader: TarReader) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of every file; directories and devices, which hold none, are not.
+
+    Raises:
+        BadArchiveError: A member is a link, or the archive is damaged.
+        IncompleteReadError: The archive is cut.
+    """
+    while member := reader.next_member():
+        if member.is_file or member.link:
+            yield member.name, reader.read()
