@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from aistore.sdk.etl import ETLConfig
 from urllib3.response import BaseHTTPResponse
 
-from aisdatapipes.client import bucket_for, translated_errors
+from aisdatapipes.client import bucket_for
+from aisdatapipes.counters import note
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.settings import Settings
+from aisdatapipes.translation import translated_errors
 from aisdatapipes.urls import ParsedURL, parse_object_url
 
 __all__ = ["ObjectRequest"]
@@ -24,16 +26,29 @@ class ObjectRequest:
         endpoint: Address of the cluster.
         settings: Time-outs and retries.
         etl_name: ETL that the cluster applies to the object; None for the object as it is.
+        is_verified: Whether the object's checksum is compared when it is read to its end.
     """
 
     url: ParsedURL
     endpoint: str
     settings: Settings
     etl_name: str | None = None
+    is_verified: bool = False
+
+    @property
+    def thing(self) -> str:
+        """The object, as messages name it."""
+        return f"{self.url.name!r} in {self.url.bucket_url} at {self.endpoint}"
 
     @classmethod
     def parse(
-        cls, url: str, endpoint: str, settings: Settings, etl_name: str | None = None
+        cls,
+        url: str,
+        endpoint: str,
+        settings: Settings,
+        etl_name: str | None = None,
+        *,
+        is_verified: bool = False,
     ) -> ObjectRequest:
         """Make the request for the object at `url`.
 
@@ -48,7 +63,7 @@ class ObjectRequest:
             raise InvalidURLError(
                 f"{url!r} is on another cluster than {endpoint}: pass url={parsed.endpoint!r}"
             )
-        return cls(parsed, endpoint, settings, parsed.etl_name or etl_name)
+        return cls(parsed, endpoint, settings, parsed.etl_name or etl_name, is_verified)
 
     def send(self, first_byte: int = 0, last_byte: int | None = None) -> BaseHTTPResponse:
         """Ask for the object, or for a range of its bytes.
@@ -62,10 +77,11 @@ class ObjectRequest:
 
         Raises:
             ObjectNotFoundError: There is no such object.
-            AISPipeError: Another failure, as `aisdatapipes.client.ERROR_TABLE` maps it.
+            AISPipeError: Another failure, as `aisdatapipes.translation.ERROR_TABLE` maps it.
         """
         whole = not first_byte and last_byte is None
         byte_range = "" if whole else f"bytes={first_byte}-{'' if last_byte is None else last_byte}"
+        note("requests")
         with translated_errors(self.url, self.endpoint):
             reader = (
                 bucket_for(self.url, self.endpoint, self.settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, fields
 
 __all__ = ["Settings"]
@@ -21,6 +22,7 @@ class Settings:
             and of the statuses 429 and 5xx. What is missing or forbidden is not retried.
         first_backoff_s: Upper bound in seconds of the first random pause; it doubles.
         max_backoff_s: Upper bound in seconds of every pause.
+        retry_deadline_s: Seconds after which a read that fails is not retried any more.
         whole_object_bytes: Objects up to this size are read into memory at once; larger ones
             are streamed.
         read_ahead_bytes: Bytes that a streamed object reads at a time, and asks for first
@@ -40,7 +42,8 @@ class Settings:
     max_retries: int = 2
     first_backoff_s: float = 0.25
     max_backoff_s: float = 4.0
-    whole_object_bytes: int = 16 * 2**20
+    retry_deadline_s: float = 60.0
+    whole_object_bytes: int = 8 * 2**20
     read_ahead_bytes: int = 256 * 2**10
     page_size: int = 0
 
@@ -50,6 +53,11 @@ class Settings:
             number = getattr(self, field.name)
             if number < 0 or (number == 0 and field.name in needed):
                 raise ValueError(f"Settings: {field.name} is {number!r}, it must be positive")
+
+    def backoff_s(self, attempt: int) -> float:
+        """Return a random pause in seconds before the given retry, counted from 1."""
+        longest = min(self.max_backoff_s, self.first_backoff_s * 2 ** (attempt - 1))
+        return random.uniform(0, longest)  # noqa: S311 - no secret depends on it
 
     def __repr__(self) -> str:
         # Only what differs from the defaults: torch shows it with every error of a pipe.

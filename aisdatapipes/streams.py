@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tempfile
-from http import HTTPStatus
 from typing import IO
 
 from urllib3.response import BaseHTTPResponse
 
-from aisdatapipes.client import translated_errors
-from aisdatapipes.errors import (
-    ClusterError,
-    ClusterTimeoutError,
-    ClusterUnreachableError,
-    IncompleteReadError,
-    ObjectChangedError,
-)
+from aisdatapipes.errors import ChecksumError, ClusterTimeoutError, IncompleteReadError
 from aisdatapipes.fetching import ObjectRequest
+from aisdatapipes.ranges import RangedObject
+from aisdatapipes.retries import retry
+from aisdatapipes.translation import translated_errors
 
-__all__ = ["ObjectStream", "open_object"]
+__all__ = ["ObjectStream", "open_object", "open_raw", "size_of"]
 
-_INTERRUPTIONS = (IncompleteReadError, ClusterUnreachableError, ClusterTimeoutError)
-_VERSION_HEADERS = ("Ais-Version", "Ais-Checksum-Value", "ETag")
+_MENDABLE = (ChecksumError, IncompleteReadError, ClusterTimeoutError)
 
 
 def open_object(request: ObjectRequest) -> IO[bytes]:
@@ -38,16 +33,39 @@ def open_object(request: ObjectRequest) -> IO[bytes]:
     Raises:
         ObjectNotFoundError: There is no such object.
         IncompleteReadError: The cluster sent fewer bytes than it had announced.
-        AISPipeError: Another failure, as `aisdatapipes.client.ERROR_TABLE` maps it.
+        AISPipeError: Another failure, as `aisdatapipes.translation.ERROR_TABLE` maps it.
     """
+    return retry(lambda: _open(request), _MENDABLE, request.settings)
+
+
+def _open(request: ObjectRequest) -> IO[bytes]:
     response = request.send()
     length = response.headers.get("Content-Length")
     if request.etl_name or length is None:
         return _spool(request, response)
     if int(length) > request.settings.whole_object_bytes:
         return ObjectStream(request, response)
-    with _RangedObject(request, response) as ranges:
+    with RangedObject(request, response) as ranges:
         return io.BytesIO(ranges.readall())
+
+
+def open_raw(request: ObjectRequest) -> io.RawIOBase:
+    """Open an object unbuffered, for readers that ask for large pieces themselves.
+
+    The positions and reconnections of an `ObjectStream`, without its buffer.
+
+    Raises:
+        ObjectNotFoundError: There is no such object.
+        AISPipeError: Another failure, as `aisdatapipes.translation.ERROR_TABLE` maps it.
+    """
+    return RangedObject(request)
+
+
+def size_of(file: IO[bytes]) -> int:
+    """Return the bytes of a file that `open_object` opened; its position does not matter."""
+    if isinstance(file, io.BytesIO):
+        return file.getbuffer().nbytes
+    return file.size if isinstance(file, ObjectStream) else os.fstat(file.fileno()).st_size
 
 
 class ObjectStream(io.BufferedReader):
@@ -70,8 +88,9 @@ class ObjectStream(io.BufferedReader):
 
     def __init__(self, request: ObjectRequest, response: BaseHTTPResponse | None = None) -> None:
         self.request = request
-        ranges = _RangedObject(request, response or request.send())
-        super().__init__(ranges, request.settings.read_ahead_bytes)
+        raw = RangedObject(request, response)
+        self.size = raw.size
+        super().__init__(raw, request.settings.read_ahead_bytes)
 
     @property
     def name(self) -> str:
@@ -89,131 +108,8 @@ def _reopen(request: ObjectRequest, position: int) -> ObjectStream:
     return stream
 
 
-class _RangedObject(io.RawIOBase):
-    """The unbuffered file under an `ObjectStream`: positions, ranges, reconnections."""
-
-    def __init__(self, request: ObjectRequest, response: BaseHTTPResponse) -> None:
-        self._request = request
-        self._size = int(response.headers["Content-Length"])
-        self._version = _version_of(response)
-        self._position = 0
-        self._response: BaseHTTPResponse | None = response
-        self._response_position = 0
-        self._response_end = self._size
-        self._range_bytes = request.settings.read_ahead_bytes
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"cannot seek to {base + offset}, before the object's beginning")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        wanted = min(len(buffer), self._size - self._position)
-        if wanted <= 0:
-            return 0
-        data = self._read(wanted)
-        buffer[: len(data)] = data
-        return len(data)
-
-    def readall(self) -> bytes:
-        parts = []
-        while self._position < self._size:
-            parts.append(self._read(self._size - self._position))
-        return b"".join(parts)
-
-    def close(self) -> None:
-        self._hang_up()
-        super().close()
-
-    def _read(self, wanted: int) -> bytes:
-        """Read up to `wanted` bytes, at least one; the position is before the object's end."""
-        for retries_left in reversed(range(self._request.settings.max_retries + 1)):
-            response = self._response_at_position()
-            try:
-                data = self._receive(response, wanted)
-            except _INTERRUPTIONS:
-                self._hang_up()
-                if not retries_left:
-                    raise
-            else:
-                self._position += len(data)
-                self._response_position = self._position
-                return data
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _receive(self, response: BaseHTTPResponse, wanted: int) -> bytes:
-        skipped = self._position - self._response_position
-        wanted = min(wanted, self._response_end - self._position)
-        with translated_errors(self._request.url, self._request.endpoint):
-            data = response.read(skipped + wanted)
-        if len(data) <= skipped:
-            raise IncompleteReadError(
-                f"{self._request.url.name!r} in {self._request.url.bucket_url} ended after "
-                f"{self._response_position + len(data)} of {self._size} bytes: read it again"
-            )
-        return data[skipped:] if skipped else data
-
-    def _response_at_position(self) -> BaseHTTPResponse:
-        skipped = self._position - self._response_position
-        if (
-            self._response is not None
-            and self._position < self._response_end
-            # Reading over a short gap is cheaper than another request.
-            and 0 <= skipped <= self._request.settings.read_ahead_bytes
-        ):
-            return self._response
-        return self._ask_for_range(goes_on=self._position == self._response_end)
-
-    def _ask_for_range(self, *, goes_on: bool) -> BaseHTTPResponse:
-        self._hang_up()
-        read_ahead = self._request.settings.read_ahead_bytes
-        self._range_bytes = 2 * self._range_bytes if goes_on else read_ahead
-        end = min(self._position + self._range_bytes, self._size)
-        response = self._request.send(self._position, end - 1)
-        self._check(response)
-        self._response = response
-        self._response_position, self._response_end = self._position, end
-        return response
-
-    def _check(self, response: BaseHTTPResponse) -> None:
-        """Raise unless `response` has a range of the very object that was opened."""
-        thing = f"{self._request.url.name!r} in {self._request.url.bucket_url}"
-        version = _version_of(response)
-        if any(self._version.get(name, value) != value for name, value in version.items()):
-            response.close()
-            raise ObjectChangedError(f"{thing} was replaced while it was read: open it again")
-        if response.status != HTTPStatus.PARTIAL_CONTENT:
-            response.close()
-            raise ClusterError(f"the cluster serves no ranges of {thing}: copy it to ais:// first")
-
-    def _hang_up(self) -> None:
-        if self._response is None:
-            return
-        if self._response_position == self._response_end:
-            self._response.release_conn()
-        else:
-            self._response.close()
-        self._response = None
-
-
-def _version_of(response: BaseHTTPResponse) -> dict[str, str]:
-    # A remote object that the cluster has just begun to cache has not all of them yet.
-    headers = response.headers
-    return {name: headers[name] for name in _VERSION_HEADERS if name in headers}
-
-
 def _spool(request: ObjectRequest, response: BaseHTTPResponse) -> IO[bytes]:
+    """Read what has no ranges, from the beginning: into memory, and to disk what is too much."""
     limit = request.settings.whole_object_bytes
     with translated_errors(request.url, request.endpoint):
         head = response.read(limit + 1)

@@ -22,13 +22,8 @@ from aistore.sdk import errors as sdk
 from aistore.sdk.authn import errors as authn
 
 from aisdatapipes import AISFileLister, Settings, errors
-from aisdatapipes.client import (
-    ERROR_TABLE,
-    client_for,
-    resolve_endpoint,
-    translate_error,
-    translated_errors,
-)
+from aisdatapipes.client import client_for, resolve_endpoint
+from aisdatapipes.translation import ERROR_TABLE, translate_error, translated_errors
 from aisdatapipes.urls import parse_url
 
 URL = parse_url("ais://imagenet/a/1.jpg")
@@ -170,9 +165,9 @@ def test_a_forked_process_makes_its_own_client() -> None:
 
 def test_no_cluster_is_reported_in_seconds(unused_endpoint: str) -> None:
     """A refused connection names the endpoint, by default after some short retries only."""
-    with pytest.raises(errors.ClusterUnreachableError, match=unused_endpoint) as caught:
+    with pytest.raises(errors.ClusterUnreachableError, match="Connection refused") as caught:
         list(AISFileLister(["ais://b"], url=unused_endpoint))
-    assert "Connection refused" in str(caught.value)
+    assert unused_endpoint in caught.value.message  # torch adds the pipe, and so its url, to str()
 
 
 def test_a_silent_server_is_reported_in_seconds() -> None:
@@ -182,8 +177,9 @@ def test_a_silent_server_is_reported_in_seconds() -> None:
         lister = AISFileLister(
             ["ais://b"], url=endpoint, settings=Settings(read_timeout_s=0.2, max_retries=1)
         )
-        with pytest.raises(errors.ClusterTimeoutError, match=endpoint):
+        with pytest.raises(errors.ClusterTimeoutError) as caught:
             list(lister)
+        assert endpoint in caught.value.message
 
 
 def test_another_http_server_is_reported() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from torch.utils.data import IterDataPipe
 
 from aisdatapipes.client import resolve_endpoint
-from aisdatapipes.datapipes.sources import check_source
+from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.listing import Source, list_source_urls, list_urls
 from aisdatapipes.settings import Settings
 
@@ -55,7 +55,7 @@ class AISFileLister(IterDataPipe[str]):
         *,
         settings: Settings | None = None,
     ) -> None:
-        self.source_datapipe = check_source(source_datapipe)
+        self.source_datapipe = as_pipe(source_datapipe)
         self.url = resolve_endpoint(url)
         self.length = length
         self.settings = settings or Settings()

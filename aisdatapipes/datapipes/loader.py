@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
-from typing import cast
+from contextlib import closing
+from dataclasses import replace
+from typing import Literal, cast
 
 from torch.utils.data import IterDataPipe
 from torch.utils.data.datapipes.utils.common import StreamWrapper
 
 from aisdatapipes.client import resolve_endpoint
-from aisdatapipes.datapipes.sources import check_source
+from aisdatapipes.counters import Counters, Report
+from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.fetching import ObjectRequest
+from aisdatapipes.options import ErrorPolicy, OnError, ReadOptions
+from aisdatapipes.reading import read_objects
 from aisdatapipes.settings import Settings
-from aisdatapipes.streams import open_object
 
 __all__ = ["AISFileLoader"]
 
@@ -21,9 +25,13 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
     """Opens objects for reading (functional name: ``load_files_by_ais``).
 
     Yields ``(url, stream)`` for every URL, in the same order. The stream is a seekable binary
-    file: objects up to ``settings.whole_object_bytes`` are in memory when they are yielded,
-    larger ones are streamed, so that a tar shard of many gigabytes never is. Chain
-    ``.load_from_tar()`` behind to read the members of tar shards.
+    file: objects up to ``settings.whole_object_bytes`` (or `max_inflight_bytes` divided by
+    `concurrency`, if that is less) are in memory when they are yielded, larger ones are
+    streamed, so that a tar shard of many gigabytes never is. Chain ``.load_from_tar()`` behind
+    to read the members of tar shards.
+
+    Small objects are read many at a time and ahead of the consumer; nothing has to be set for
+    small files, for shards or for a mix of them. Every object is checked by name and length.
 
     Args:
         source_datapipe: Pipe or other iterable of object URLs, a plain list too:
@@ -31,6 +39,17 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         url: Address of the cluster, ``http://host:port``; default ``$AIS_ENDPOINT``.
         length: What ``len()`` answers; -1 for the length of `source_datapipe`.
         etl_name: ETL that the cluster applies to every object; it must be running there.
+        max_inflight_bytes: Upper bound of the bytes that are asked for and not consumed yet, as
+            far as the sizes that came by tell; small objects are read ahead up to it.
+        max_batch: Most objects in one GetBatch request; 1 reads every object by its own GET.
+        concurrency: Most GETs at a time, where GetBatch does not apply.
+        ordered: Yield in the order of the URLs; otherwise as objects arrive.
+        on_error: ``"raise"``, ``"skip"``, or a function of URL and error that returns content to
+            yield instead, or None to skip. A cluster that cannot be reached or refuses the token
+            raises in any case, and so does a big object that breaks while it is being read.
+        max_errors: Most objects to skip in one iteration of a process; None for any number.
+        verify: ``"checksum"`` compares every object with the cluster's checksum when it has been
+            read from beginning to end. It costs the batches: every object is its own GET.
         settings: Time-outs, retries and the memory for each stream.
 
     Raises:
@@ -39,6 +58,8 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         ObjectNotFoundError: While iterating: there is no such object.
         BucketNotFoundError: While iterating: there is no such bucket.
         ClusterUnreachableError: While iterating: nothing answers at the endpoint.
+        TooManyErrorsError: While iterating: more than `max_errors` objects failed.
+        ChecksumError: While iterating or reading: an object is not what the cluster stored.
 
     Example:
         >>> from aisdatapipes import AISFileLister
@@ -61,20 +82,70 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         length: int = -1,
         etl_name: str | None = None,
         *,
+        max_inflight_bytes: int = ReadOptions.max_inflight_bytes,
+        max_batch: int = ReadOptions.max_batch,
+        concurrency: int = ReadOptions.concurrency,
+        ordered: bool = True,
+        on_error: OnError = "raise",
+        max_errors: int | None = None,
+        verify: Literal["checksum"] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self.source_datapipe = check_source(source_datapipe)
+        self.source_datapipe = as_pipe(source_datapipe)
         self.url = resolve_endpoint(url)
         self.length = length
         self.etl_name = etl_name
         self.settings = settings or Settings()
+        if verify not in (None, "checksum"):
+            raise ValueError(f"verify is {verify!r}: give 'checksum' or None")
+        if verify and etl_name:
+            raise ValueError("an ETL's results have no checksums: give verify or etl_name")
+        self.verify = verify
+        self._options = ReadOptions(
+            max_inflight_bytes,
+            max_batch,
+            concurrency,
+            ordered,
+            # So that what concurrent GETs hold in memory stays within the budget.
+            min(self.settings.whole_object_bytes, max_inflight_bytes // max(concurrency, 1)),
+            ErrorPolicy(on_error, max_errors),
+        )
+        self._read_settings = replace(
+            self.settings, whole_object_bytes=self._options.whole_object_bytes
+        )
+        self._report = Report()
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
-        for url in self.source_datapipe:
-            request = ObjectRequest.parse(url, self.url, self.settings, self.etl_name)
-            yield url, StreamWrapper(open_object(request), name=url)
+        objects = read_objects(
+            self.source_datapipe, self._request_for, self._options, self._report.tally()
+        )
+        with closing(objects):
+            for url, file in objects:
+                yield url, StreamWrapper(file, name=url)
 
     def __len__(self) -> int:
         if self.length >= 0:
             return self.length
         return len(cast("Sized", self.source_datapipe))
+
+    def counters(self) -> Counters:
+        """Return what this pipe has done until now, all its worker processes together.
+
+        Example:
+            >>> pipe = AISFileLoader(["ais://caltech256/002.american-flag/002_0001.jpg"])
+            >>> for _url, _stream in pipe:
+            ...     pass
+            >>> pipe.counters().objects
+            1
+        """
+        return self._report.counters()
+
+    def skipped_urls(self) -> list[str]:
+        """Return the URLs that ``on_error`` left out until now, of all worker processes."""
+        return self._report.skipped_urls()
+
+    def _request_for(self, url: str) -> ObjectRequest:
+        is_verified = self.verify is not None
+        return ObjectRequest.parse(
+            url, self.url, self._read_settings, self.etl_name, is_verified=is_verified
+        )

@@ -1,25 +1,28 @@
-"""The check of what a pipe is given to read from."""
+"""What a pipe is given to read from: another pipe, or any iterable of URLs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["check_source"]
+from torch.utils.data import IterDataPipe
+from torch.utils.data.datapipes.iter import IterableWrapper
+
+__all__ = ["as_pipe"]
 
 
-def check_source(source: Iterable[str]) -> Iterable[str]:
-    """Return `source` if it is an iterable of URLs.
+def as_pipe(source: Iterable[str]) -> IterDataPipe[str]:
+    """Return `source` as a pipe; torch would put a list into its errors, with all it holds.
 
     Raises:
         TypeError: It is a single string, whose characters would be taken for URLs, or no
             iterable at all.
 
     Example:
-        >>> check_source(["ais://imagenet/"])
+        >>> list(as_pipe(["ais://imagenet/"]))
         ['ais://imagenet/']
     """
     if isinstance(source, (str, bytes)):
         raise TypeError(f"a list of URLs is needed, not one: write [{source!r}]")
     if not isinstance(source, Iterable):
         raise TypeError(f"a pipe or list of URLs is needed, not a {type(source).__name__}")
-    return source
+    return source if isinstance(source, IterDataPipe) else IterableWrapper(source, deepcopy=False)

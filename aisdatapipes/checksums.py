@@ -1,0 +1,58 @@
+"""Checksums: what the cluster has stored of an object, compared with what has arrived."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import xxhash
+
+from aisdatapipes.errors import ChecksumError
+
+__all__ = ["Checksum"]
+
+_KINDS = {
+    "xxhash2": xxhash.xxh64,
+    "md5": hashlib.md5,
+    "sha256": hashlib.sha256,
+    "sha512": hashlib.sha512,
+}
+
+
+class Checksum:
+    """The checksum of an object, worked out while its bytes come in, in order.
+
+    Args:
+        headers: Of the cluster's answer; they name the kind of checksum and its value.
+        thing: The object, for messages.
+
+    Raises:
+        ChecksumError: The answer has no checksum, or one of a kind that is not known here.
+    """
+
+    def __init__(self, headers: Mapping[str, str], thing: str) -> None:
+        kind, self._expected = headers.get("Ais-Checksum-Type"), headers.get("Ais-Checksum-Value")
+        if kind not in _KINDS or not self._expected:
+            raise ChecksumError(
+                f"the cluster gives {f'a {kind}' if kind else 'no'} checksum of {thing}, known are "
+                f"{', '.join(_KINDS)}: read it without verify, or set the bucket's checksum type"
+            )
+        self._digest = _KINDS[kind]()
+        self._thing = thing
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes in."""
+        self._digest.update(data)
+
+    def check(self) -> None:
+        """Compare, after the last byte.
+
+        Raises:
+            ChecksumError: They differ.
+        """
+        found = self._digest.hexdigest()
+        if found != self._expected:
+            raise ChecksumError(
+                f"{self._thing} arrived with checksum {found}, the cluster has {self._expected}: "
+                "read it again; if that does not help, it is damaged on the way or on disk"
+            )

@@ -1,0 +1,106 @@
+"""Options of the reading engine: how far it reads ahead, what it does with errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from aisdatapipes.counters import Tally
+from aisdatapipes.errors import (
+    AISPipeError,
+    AuthenticationError,
+    ClusterUnreachableError,
+    TooManyErrorsError,
+)
+
+__all__ = ["ErrorPolicy", "OnError", "ReadOptions"]
+
+_logger = logging.getLogger(__name__)
+
+OnError = Literal["raise", "skip"] | Callable[[str, AISPipeError], bytes | None]
+"""``"raise"``, ``"skip"``, or what to call with URL and error: it returns content, or None to
+skip. It has to pickle if worker processes are spawned."""
+
+# About the cluster, not about one object: skipping would only empty the epoch.
+_NEVER_SKIPPED = (AuthenticationError, ClusterUnreachableError)
+
+
+@dataclass(frozen=True)
+class ErrorPolicy:
+    """How a pipe takes the errors of single objects.
+
+    Args:
+        on_error: See `OnError`. A cluster that cannot be reached, or that refuses the token,
+            raises in any case.
+        max_errors: How many objects each iteration of a process may skip; None for any number.
+
+    Raises:
+        ValueError: `on_error` is another string, or `max_errors` is negative.
+    """
+
+    on_error: OnError = "raise"
+    max_errors: int | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.on_error) and self.on_error not in ("raise", "skip"):
+            raise ValueError(f"on_error is {self.on_error!r}: give 'raise', 'skip' or a function")
+        if self.max_errors is not None and self.max_errors < 0:
+            raise ValueError(f"max_errors is {self.max_errors}, it must be 0 or more")
+
+    def decide(self, url: str, error: AISPipeError, skipped: int, tally: Tally) -> bytes | None:
+        """Return content in place of an object that failed, or None if it is skipped.
+
+        Args:
+            url: Of the object.
+            error: Why it cannot be read.
+            skipped: How many this iteration has skipped before.
+            tally: Where the skipped are counted.
+
+        Raises:
+            AISPipeError: `error` itself, where it is not to be skipped.
+            TooManyErrorsError: One more than ``max_errors``.
+        """
+        if self.on_error == "raise" or isinstance(error, _NEVER_SKIPPED):
+            raise error
+        content = None if self.on_error == "skip" else self.on_error(url, error)
+        if content is None:
+            tally.skip(url)
+            _logger.warning("skipped %s: %s", url, error)
+            if self.max_errors is not None and skipped >= self.max_errors:
+                raise TooManyErrorsError(
+                    f"{skipped + 1} objects failed and max_errors is {self.max_errors}; "
+                    f"the last one: {error}"
+                )
+        return content
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How objects are read ahead.
+
+    Args:
+        max_inflight_bytes: Upper bound of the bytes that are asked for and not consumed yet, as
+            far as the sizes that came by tell.
+        max_batch: Most objects in one GetBatch request; 1 reads every object by its own GET.
+        concurrency: Most GETs at a time.
+        ordered: Yield in the order of the URLs; otherwise as objects arrive.
+        whole_object_bytes: Objects up to this size are held in memory, larger ones are streamed.
+        policy: What happens to objects that cannot be read.
+
+    Raises:
+        ValueError: A number is less than 1.
+    """
+
+    max_inflight_bytes: int = 64 * 2**20
+    max_batch: int = 1024
+    concurrency: int = 8
+    ordered: bool = True
+    whole_object_bytes: int = 8 * 2**20
+    policy: ErrorPolicy = field(default_factory=ErrorPolicy)
+
+    def __post_init__(self) -> None:
+        for name in ("max_inflight_bytes", "max_batch", "concurrency"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, it must be 1 or more")
