@@ -1,7 +1,8 @@
 """torchdata DataPipes for NVIDIA AIStore: list and load buckets, objects and tar shards.
 
 Importing the package registers the functional names, so that every pipe has them:
-``list_files_by_ais``, ``load_files_by_ais``, ``ais_list_sources`` and their older spellings.
+``list_files_by_ais``, ``load_files_by_ais``, ``load_samples_by_ais``, ``ais_list_sources`` and
+their older spellings.
 
 Example:
     >>> from torchdata.datapipes.iter import IterableWrapper
@@ -14,11 +15,14 @@ Example:
 from importlib.metadata import version
 
 from aisdatapipes import errors
+from aisdatapipes.counters import Counters
 from aisdatapipes.datapipes import (
     AISFileLister,
     AISFileListerIterDataPipe,
     AISFileLoader,
     AISFileLoaderIterDataPipe,
+    AISProgress,
+    AISSampleLoader,
     AISSourceLister,
 )
 from aisdatapipes.settings import Settings
@@ -28,7 +32,10 @@ __all__ = [
     "AISFileListerIterDataPipe",
     "AISFileLoader",
     "AISFileLoaderIterDataPipe",
+    "AISProgress",
+    "AISSampleLoader",
     "AISSourceLister",
+    "Counters",
     "Settings",
     "errors",
 ]

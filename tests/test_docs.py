@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import io
 import pkgutil
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -32,12 +34,18 @@ IMAGES = [
 
 @pytest.fixture(scope="module")
 def documented_cluster(ais_cluster: LocalCluster, put_object: PutObject):
-    """The cluster that the examples are about: it has a bucket ``caltech256`` of five images."""
-    bucket = ais_cluster.client().bucket("caltech256").create()
+    """The cluster that the examples are about: ``caltech256`` has five images, ``coco`` a shard."""
+    images, shards = (ais_cluster.client().bucket(name).create() for name in ("caltech256", "coco"))
     for name in IMAGES:
-        put_object(bucket, name, f"the image {name}".encode())
+        put_object(images, name, f"the image {name}".encode())
+    shard = io.BytesIO()
+    with tarfile.open(fileobj=shard, mode="w") as tar:
+        for member in ("0001.jpg", "0001.cls"):
+            tar.addfile(tarfile.TarInfo(member))
+    put_object(shards, "train-000000.tar", shard.getvalue())
     yield ais_cluster
-    bucket.delete()
+    images.delete()
+    shards.delete()
 
 
 @pytest.fixture

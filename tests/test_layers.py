@@ -22,9 +22,11 @@ ROWS = [
     {"demo"},
     {"testing"},
     {"datapipes", "datasets", "sampling", "filesystem"},
-    {"listing", "fetching", "streams", "tar", "sharding", "shuffling"},
-    {"client"},
-    {"urls", "errors", "settings"},
+    {"listing", "fetching", "streams", "tar", "batches", "lookahead", "reading", "options"}
+    | {"checksums", "ranges", "retries"}
+    | {"sharding", "shuffling"},
+    {"client", "translation"},
+    {"urls", "errors", "settings", "counters", "threads"},
 ]
 NEIGHBOURS_MAY_MEET = [ROWS[-3], ROWS[-1]]
 
@@ -33,12 +35,22 @@ ROOMS_OF = {
     "torch": ROWS[4] | {"sharding", "demo"},
     "torchdata": {"datapipes", "demo"},
     "fsspec": {"filesystem"},
-    "aistore": {"client", "errors", "listing", "fetching", "streams", "testing", "demo"},
-    "requests": {"client", "errors"},
-    "urllib3": {"client", "fetching", "streams"},
+    "aistore": {
+        "client",
+        "translation",
+        "errors",
+        "listing",
+        "fetching",
+        "streams",
+        "testing",
+        "demo",
+    },
+    "requests": {"client", "errors", "translation"},
+    "urllib3": {"client", "translation", "fetching", "streams", "ranges", "batches"},
     "tenacity": {"client"},
+    "xxhash": {"checksums"},
     "filelock": {"testing"},
-    "tqdm": {"demo"},
+    "tqdm": {"datapipes", "demo"},
     "PIL": {"demo"},
     "sklearn": {"demo"},
 }

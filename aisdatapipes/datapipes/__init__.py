@@ -2,13 +2,17 @@
 
 from aisdatapipes.datapipes.listers import AISFileLister, AISSourceLister
 from aisdatapipes.datapipes.loader import AISFileLoader
+from aisdatapipes.datapipes.progress import AISProgress
 from aisdatapipes.datapipes.registration import register
+from aisdatapipes.datapipes.samples import AISSampleLoader
 
 __all__ = [
     "AISFileLister",
     "AISFileListerIterDataPipe",
     "AISFileLoader",
     "AISFileLoaderIterDataPipe",
+    "AISProgress",
+    "AISSampleLoader",
     "AISSourceLister",
 ]
 
@@ -17,4 +21,6 @@ AISFileLoaderIterDataPipe = AISFileLoader
 
 register(AISFileLister, "list_files_by_ais", "ais_list_files")
 register(AISFileLoader, "load_files_by_ais", "ais_load_files")
+register(AISProgress, "show_progress_by_ais")
+register(AISSampleLoader, "load_samples_by_ais")
 register(AISSourceLister, "ais_list_sources")

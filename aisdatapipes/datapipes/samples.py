@@ -1,0 +1,92 @@
+"""Samples: URLs of tar shards in, samples out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from torch.utils.data import IterDataPipe
+
+from aisdatapipes.client import resolve_endpoint
+from aisdatapipes.datapipes.sources import as_pipe
+from aisdatapipes.fetching import ObjectRequest
+from aisdatapipes.settings import Settings
+from aisdatapipes.streams import open_object, open_raw
+from aisdatapipes.tar import TarReader, group_samples, read_files
+
+__all__ = ["AISSampleLoader"]
+
+
+class AISSampleLoader(IterDataPipe[dict[str, Any]]):
+    """Reads the samples of tar shards (functional name: ``load_samples_by_ais``).
+
+    Yields one dictionary for each sample, in WebDataset's form and in the order of the shards:
+    ``{"__key__": "train/0001", "__url__": "ais://imagenet/0.tar", "jpg": b"…", "cls": b"…"}``.
+    Members are one sample while directory and name up to the first dot stay the same; the
+    rest of the name, in lower case, is the extension. Members that belong to no sample, as
+    ``README``, are left out and counted in the log, at level ``INFO``.
+
+    Every shard is read once, forward, and never held whole; a connection that breaks is taken
+    up where it broke. Shards may be packed by gzip. For members in any order, or those of
+    archives other than tar, chain torchdata's own pipes behind ``load_files_by_ais``.
+
+    Put ``.shuffle()`` and ``.sharding_filter()`` before it, for whole shards, and another
+    ``.shuffle()`` behind it, for samples.
+
+    Args:
+        source_datapipe: Pipe or other iterable of the URLs of shards, a plain list too.
+        url: Address of the cluster, ``http://host:port``; default ``$AIS_ENDPOINT``.
+        length: What ``len()`` answers; -1 for unknown, so that ``len()`` raises `TypeError`.
+        etl_name: ETL that the cluster applies to every shard; it must be running there.
+        settings: Time-outs and retries.
+
+    Raises:
+        EndpointError: At construction: no endpoint, or none of an HTTP server.
+        InvalidURLError: While iterating: a URL is not that of an object.
+        ObjectNotFoundError: While iterating: there is no such shard.
+        BucketNotFoundError: While iterating: there is no such bucket.
+        BadArchiveError: While iterating: a shard is no tar, has links, or has two members
+            for one extension of a sample.
+        IncompleteReadError: While iterating: a shard ends before the end mark of a tar.
+        ClusterUnreachableError: While iterating: nothing answers at the endpoint.
+
+    Example:
+        >>> from aisdatapipes import AISFileLister
+        >>> shards = AISFileLister(["ais://imagenet/train-"]).shuffle().sharding_filter()
+        >>> samples = shards.load_samples_by_ais().shuffle(buffer_size=1000)
+
+    Source:
+        ``tarfile_to_samples`` of webdataset 1.0.2, whose dictionaries these are.
+    """
+
+    # Torch looks for it at every sample, and takes a microsecond longer if it is not there.
+    # https://github.com/pytorch/pytorch/blob/v2.2.0/torch/utils/data/datapipes/_hook_iterator.py
+    _is_child_datapipe = False
+
+    def __init__(
+        self,
+        source_datapipe: Iterable[str],
+        url: str | None = None,
+        length: int = -1,
+        etl_name: str | None = None,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        self.source_datapipe = as_pipe(source_datapipe)
+        self.url = resolve_endpoint(url)
+        self.length = length
+        self.etl_name = etl_name
+        self.settings = settings or Settings()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for url in self.source_datapipe:
+            request = ObjectRequest.parse(url, self.url, self.settings, self.etl_name)
+            # What an ETL makes of a shard comes without a length, and cannot be asked for again.
+            opened = open_object(request) if request.etl_name else open_raw(request)
+            with opened as file:
+                yield from group_samples(read_files(TarReader(file, url)), url)
+
+    def __len__(self) -> int:
+        if self.length < 0:
+            raise TypeError(f"{type(self).__name__} has no length: give it as length=")
+        return self.length
