@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from aistore.sdk import Bucket
+
+from aisdatapipes.testing import LocalCluster
+from faults import FaultProxy
 
 PutObject = Callable[[Bucket, str, bytes], None]
 
@@ -33,6 +36,13 @@ def unused_endpoint() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture
+def faults(ais_cluster: LocalCluster) -> Iterator[FaultProxy]:
+    """A proxy in front of the shared cluster, with no rules yet."""
+    with FaultProxy(ais_cluster.endpoint) as proxy:
+        yield proxy
 
 
 def _put(address: str, path: str, data: bytes, expected: int) -> str:
