@@ -5,10 +5,11 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+PEER := .venv-peer
 comma := ,
 EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
-.PHONY: demo test lint format node clean
+.PHONY: demo test lint format node bench clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -29,6 +30,22 @@ format: $(READY)
 node: $(READY)
 	@test -n "$$AIS_ENDPOINT" || $(VENV)/bin/python -m aisdatapipes node
 
+# On a quiet machine: other work on it shows in the figures.
+bench: node $(VENV)/.ready-bench $(PEER)/.ready
+	@$(VENV)/bin/python -m benchmarks
+
+$(VENV)/.ready-bench: $(READY)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	@touch $@
+
+# The last SDK that torchdata's own pipes work with. It stands before the SDK of today in the
+# path of one process, and needs no second torch: its dependencies are those of today's.
+$(PEER)/.ready: $(READY)
+	@rm -rf $(PEER)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--target $(PEER) --no-deps aistore==1.22.1
+	@touch $@
+
 $(READY): pyproject.toml
 	@echo "Installing into $(VENV): torch alone is about 5 GB, this takes some minutes once"
 	@$(PYTHON) -m venv $(VENV)
@@ -36,4 +53,4 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEER) .pytest_cache .ruff_cache .hypothesis
