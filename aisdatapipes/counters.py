@@ -29,6 +29,7 @@ class Counters:
         requests: Requests sent for objects, one for a whole batch.
         retries: Requests and reads that were made again after a failure.
         skipped: Objects left out by ``on_error``.
+        left_out: Members of shards that belong to no sample.
         cluster_s: Seconds that the consumers waited for the pipe.
         consumer_s: Seconds that the pipe waited for its consumers.
     """
@@ -38,6 +39,7 @@ class Counters:
     requests: int = 0
     retries: int = 0
     skipped: int = 0
+    left_out: int = 0
     cluster_s: float = 0.0
     consumer_s: float = 0.0
 

@@ -15,7 +15,7 @@ from aisdatapipes.errors import (
     TooManyErrorsError,
 )
 
-__all__ = ["ErrorPolicy", "OnError", "ReadOptions"]
+__all__ = ["NEVER_SKIPPED", "ErrorPolicy", "OnError", "ReadOptions", "Skips"]
 
 _logger = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ OnError = Literal["raise", "skip"] | Callable[[str, AISPipeError], bytes | None]
 """``"raise"``, ``"skip"``, or what to call with URL and error: it returns content, or None to
 skip. It has to pickle if worker processes are spawned."""
 
-# About the cluster, not about one object: skipping would only empty the epoch.
-_NEVER_SKIPPED = (AuthenticationError, ClusterUnreachableError)
+NEVER_SKIPPED = (AuthenticationError, ClusterUnreachableError)
+"""About the cluster, not about one object: skipping would only empty the epoch."""
 
 
 @dataclass(frozen=True)
@@ -49,31 +49,48 @@ class ErrorPolicy:
         if self.max_errors is not None and self.max_errors < 0:
             raise ValueError(f"max_errors is {self.max_errors}, it must be 0 or more")
 
-    def decide(self, url: str, error: AISPipeError, skipped: int, tally: Tally) -> bytes | None:
+
+class Skips:
+    """The policy at work in one iteration: decides on every failure, and counts.
+
+    Args:
+        policy: What to do with errors.
+        tally: Where the skipped are counted.
+    """
+
+    def __init__(self, policy: ErrorPolicy, tally: Tally) -> None:
+        self._policy = policy
+        self._tally = tally
+        self._skipped = 0
+
+    def content_for(self, url: str, error: AISPipeError) -> bytes | None:
         """Return content in place of an object that failed, or None if it is skipped.
 
         Args:
             url: Of the object.
             error: Why it cannot be read.
-            skipped: How many this iteration has skipped before.
-            tally: Where the skipped are counted.
 
         Raises:
             AISPipeError: `error` itself, where it is not to be skipped.
             TooManyErrorsError: One more than ``max_errors``.
         """
-        if self.on_error == "raise" or isinstance(error, _NEVER_SKIPPED):
+        on_error = self._policy.on_error
+        if on_error == "raise" or isinstance(error, NEVER_SKIPPED):
             raise error
-        content = None if self.on_error == "skip" else self.on_error(url, error)
+        content = None if on_error == "skip" else on_error(url, error)
         if content is None:
-            tally.skip(url)
-            _logger.warning("skipped %s: %s", url, error)
-            if self.max_errors is not None and skipped >= self.max_errors:
-                raise TooManyErrorsError(
-                    f"{skipped + 1} objects failed and max_errors is {self.max_errors}; "
-                    f"the last one: {error}"
-                )
+            self._skip(url, error)
         return content
+
+    def _skip(self, url: str, error: AISPipeError) -> None:
+        self._tally.skip(url)
+        self._skipped += 1
+        _logger.warning("skipped %s: %s", url, error)
+        most = self._policy.max_errors
+        if most is not None and self._skipped > most:
+            raise TooManyErrorsError(
+                f"{self._skipped} objects failed and max_errors is {most}; the last one: {error}"
+            )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from aisdatapipes.errors import (
 )
 from aisdatapipes.fetching import ObjectRequest
 from aisdatapipes.lookahead import BadItem, Item, Lookahead, SizeEstimate
-from aisdatapipes.options import ReadOptions
+from aisdatapipes.options import ReadOptions, Skips
 from aisdatapipes.streams import open_object, size_of
 from aisdatapipes.threads import close_result, in_thread
 
@@ -44,6 +44,8 @@ def read_objects(
     parse: Callable[[str], ObjectRequest],
     options: ReadOptions,
     tally: Tally,
+    skips: Skips | None = None,
+    expected_bytes: float | None = None,
 ) -> Generator[tuple[str, IO[bytes]], None, None]:
     """Yield ``(url, open file)`` for every URL.
 
@@ -54,11 +56,16 @@ def read_objects(
         parse: Makes the request for a URL.
         options: How far and how much.
         tally: Where to count.
+        skips: What decides on failures, for a caller that has failures of its own.
+        expected_bytes: What an object may weigh, if that is known; else the first requests are
+            small, to find out.
 
     Raises:
         AISPipeError: An object cannot be read and the policy does not skip it.
     """
-    engine = _Engine(Lookahead(urls, parse), options, tally)
+    skips = skips or Skips(options.policy, tally)
+    sizes = SizeEstimate(options, expected_bytes)
+    engine = _Engine(Lookahead(urls, parse), options, tally, skips, sizes)
     try:
         resumed, consumer_s = time.perf_counter(), 0.0
         for url, file, size in engine.objects():
@@ -84,13 +91,20 @@ class _Unit:
 class _Engine:
     """One iteration over the objects: what is planned, what is open, what comes next."""
 
-    def __init__(self, source: Lookahead, options: ReadOptions, tally: Tally) -> None:
+    def __init__(
+        self,
+        source: Lookahead,
+        options: ReadOptions,
+        tally: Tally,
+        skips: Skips,
+        sizes: SizeEstimate,
+    ) -> None:
         self._source = source
         self._options = options
         self._tally = tally
-        self._sizes = SizeEstimate(options)
+        self._skips = skips
+        self._sizes = sizes
         self._can_batch = True
-        self._skipped = 0
         self._pending: deque[_Unit] = deque()
         self._consumed_bytes = 0.0  # estimate for the unit that is being consumed
 
@@ -167,9 +181,8 @@ class _Engine:
         try:
             file = unit.opened.result()
         except AISPipeError as error:
-            content = self._options.policy.decide(url, error, self._skipped, self._tally)
+            content = self._skips.content_for(url, error)
             if content is None:
-                self._skipped += 1
                 return
             file = BytesIO(content)
         size = size_of(file)

@@ -12,6 +12,7 @@ from aistore.sdk import Bucket
 
 from aisdatapipes.testing import LocalCluster
 from faults import FaultProxy
+from tars import shard
 
 PutObject = Callable[[Bucket, str, bytes], None]
 
@@ -56,3 +57,11 @@ def _put(address: str, path: str, data: bytes, expected: int) -> str:
         return response.getheader("Location", "")
     finally:
         connection.close()
+
+
+@pytest.fixture
+def shard_urls(ais_bucket: Bucket, put_object: PutObject) -> list[str]:
+    """The URLs of five shards of seven samples each, numbered through."""
+    for number in range(5):
+        put_object(ais_bucket, f"{number}.tar", shard(7 * number, 7))
+    return [f"ais://{ais_bucket.name}/{number}.tar" for number in range(5)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from typing import Any
 
 SPARSE_FORMATS = ["gnu", "pax 0.1", "pax 1.0"]
 
@@ -55,3 +56,17 @@ def sparse(tar_format: str) -> bytes:
     chunk_map = b"2\n0\n10\n1000\n10\n".ljust(512, b"\0") if tar_format == "pax 1.0" else b""
     holes = member("GNUSparseFile.0/holes", chunk_map + data, pax_headers=headers)
     return pack([holes, member("after", b"z")], tarfile.PAX_FORMAT)
+
+
+def shard(first: int, count: int) -> bytes:
+    """Return a shard of samples ``train/0007`` with a ``.jpg`` and a ``.cls``."""
+    names = [f"train/{n:04d}" for n in range(first, first + count)]
+    members = [member(f"{n}.{end}", f"{end} {n}".encode()) for n in names for end in ("jpg", "cls")]
+    return pack(members)
+
+
+def sample(number: int, url: str) -> dict[str, Any]:
+    """Return the sample that `shard` makes for a number."""
+    key = f"train/{number:04d}"
+    contents = {end: f"{end} {key}".encode() for end in ("jpg", "cls")}
+    return {"__key__": key, "__url__": url} | contents

@@ -22,9 +22,10 @@ ROWS = [
     {"demo"},
     {"testing"},
     {"datapipes", "datasets", "sampling", "filesystem"},
-    {"listing", "fetching", "streams", "tar", "batches", "lookahead", "reading", "options"}
-    | {"checksums", "ranges", "retries"}
-    | {"sharding", "shuffling"},
+    {"listing", "fetching", "streams", "tar", "batches", "lookahead", "reading", "shards"}
+    | {"options", "checksums", "ranges", "retries"}
+    | {"manifest", "manifest_file", "gathering", "selections"}
+    | {"sharding", "shuffling", "ranks", "resuming", "cursors", "epochs"},
     {"client", "translation"},
     {"urls", "errors", "settings", "counters", "threads"},
 ]
@@ -32,7 +33,7 @@ NEIGHBOURS_MAY_MEET = [ROWS[-3], ROWS[-1]]
 
 # A library, to the only rooms that may import it.
 ROOMS_OF = {
-    "torch": ROWS[4] | {"sharding", "demo"},
+    "torch": ROWS[4] | {"sharding", "shuffling", "ranks", "resuming", "cursors", "epochs", "demo"},
     "torchdata": {"datapipes", "demo"},
     "fsspec": {"filesystem"},
     "aistore": {
@@ -40,7 +41,9 @@ ROOMS_OF = {
         "translation",
         "errors",
         "listing",
+        "selections",
         "fetching",
+        "batches",
         "streams",
         "testing",
         "demo",

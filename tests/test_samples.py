@@ -3,53 +3,35 @@
 from __future__ import annotations
 
 import gzip
+import io
 import logging
-from typing import Any
+import tarfile
 
 import pytest
 from aistore.sdk import Bucket
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes import AISSampleLoader, errors
-from aisdatapipes.tar import group_samples
+from aisdatapipes.tar import Sample, TarReader, group_samples
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from tars import member, pack
+from tars import member, pack, sample, shard
 
 URL = "ais://imagenet/0.tar"
+NAMES = ["a.jpg", "a.cls", "b/c.jpg", "d" * 120 + ".jpg", "long/" * 60 + "n.png", "日本.jpg"]
 
 
-def group(*names: str) -> list[dict[str, Any]]:
+def group(*names: str) -> list[Sample]:
     """Return the samples of members of these names, each of which holds its own name."""
-    return list(group_samples([(name, name.encode()) for name in names], URL))
+    return list(group_samples([(name, name.encode(), None) for name in names], URL))
 
 
-def keys(samples: list[dict[str, Any]]) -> list[tuple[str, set[str]]]:
+def keys(samples: list[Sample]) -> list[tuple[str, set[str]]]:
     """Return key and extensions of each sample."""
-    return [(sample["__key__"], sample.keys() - {"__key__", "__url__"}) for sample in samples]
-
-
-def shard(first: int, count: int) -> bytes:
-    """Return a shard of samples ``train/0007`` with a ``.jpg`` and a ``.cls``."""
-    names = [f"train/{n:04d}" for n in range(first, first + count)]
-    members = [member(f"{n}.{end}", f"{end} {n}".encode()) for n in names for end in ("jpg", "cls")]
-    return pack(members)
-
-
-def sample(number: int, url: str) -> dict[str, Any]:
-    """Return the sample that `shard` makes for a number."""
-    key = f"train/{number:04d}"
-    contents = {end: f"{end} {key}".encode() for end in ("jpg", "cls")}
-    return {"__key__": key, "__url__": url} | contents
-
-
-@pytest.fixture
-def urls(ais_bucket: Bucket, put_object: PutObject) -> list[str]:
-    """The URLs of five shards of seven samples each, numbered through."""
-    for number in range(5):
-        put_object(ais_bucket, f"{number}.tar", shard(7 * number, 7))
-    return [f"ais://{ais_bucket.name}/{number}.tar" for number in range(5)]
+    return [(sample.key, set(sample.files)) for sample in samples]
 
 
 def test_the_key_ends_at_the_first_dot_of_the_name() -> None:
@@ -60,12 +42,7 @@ def test_the_key_ends_at_the_first_dot_of_the_name() -> None:
         ("v1.0/b", {"jpg"}),
         ("./c", {"jpg"}),
     ]
-    assert samples[0] == {
-        "__key__": "v1.0/a",
-        "__url__": URL,
-        "jpg": b"v1.0/a.jpg",
-        "seg.png": b"v1.0/a.seg.png",
-    }
+    assert samples[0].files == {"jpg": b"v1.0/a.jpg", "seg.png": b"v1.0/a.seg.png"}
 
 
 def test_extensions_are_in_lower_case() -> None:
@@ -84,16 +61,41 @@ def test_a_key_that_comes_back_is_a_new_sample() -> None:
 
 @pytest.mark.parametrize("second", ["d/a.jpg", "d/a.JPG"])
 def test_an_extension_twice_raises(second: str) -> None:
-    """The message names both members and the shard, also when only the case differs."""
-    with pytest.raises(errors.BadArchiveError, match=rf"'{second}' in {URL} .* 'd/a\.jpg'"):
+    """The message names member, sample and shard, also when only the case differs."""
+    with pytest.raises(errors.BadArchiveError, match=rf"'{second}' in {URL} .* 'jpg' .* 'd/a'"):
         group("d/a.jpg", "d/a.cls", second)
 
 
-@pytest.mark.parametrize("name", ["a.__key__", "a.__URL__"])
-def test_an_extension_that_every_sample_has_raises(name: str) -> None:
+@pytest.mark.parametrize("extension", ["__key__", "__URL__"])
+def test_an_extension_that_every_sample_has_raises(
+    ais_bucket: Bucket, put_object: PutObject, ais_cluster: LocalCluster, extension: str
+) -> None:
     """Key and URL of a sample are not overwritten by a member."""
-    with pytest.raises(errors.BadArchiveError, match=f"'{name}'"):
-        group(name)
+    put_object(ais_bucket, "0.tar", pack([member(f"a.{extension}", b"0")]))
+    pipe = AISSampleLoader([f"ais://{ais_bucket.name}/0.tar"], ais_cluster.endpoint)
+    with pytest.raises(errors.BadArchiveError, match="sample 'a' in"):
+        list(pipe)
+
+
+@given(
+    st.lists(st.sampled_from([*NAMES, "README", ".hidden", "__a.b__", "__a.c"])),
+    st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+)
+def test_a_shard_can_be_read_from_the_end_of_any_sample_on(
+    names: list[str], tar_format: int
+) -> None:
+    """Where a sample ends the following one begins, whatever the names and formats."""
+    members = [member(f"{n}/{name}", b"x" * 7 * n) for n, name in enumerate(names)]
+    archive = pack(members, tar_format)
+
+    def samples(begin: int) -> list[Sample]:
+        file = io.BytesIO(archive[begin:])
+        return list(group_samples(TarReader(file, URL, begin).files(), URL))
+
+    found = samples(0)
+    for number, last in enumerate(found, 1):
+        assert last.end is not None
+        assert samples(last.end) == found[number:]
 
 
 def test_what_belongs_to_no_sample_is_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -108,12 +110,12 @@ def test_what_belongs_to_no_sample_is_counted(caplog: pytest.LogCaptureFixture) 
 
 
 def test_samples_come_in_the_order_of_the_shards(
-    urls: list[str], ais_cluster: LocalCluster
+    shard_urls: list[str], ais_cluster: LocalCluster
 ) -> None:
     """Every sample of every shard, complete, in order, in each epoch anew."""
-    pipe = IterableWrapper(urls).load_samples_by_ais(ais_cluster.endpoint)
+    pipe = IterableWrapper(shard_urls).load_samples_by_ais(ais_cluster.endpoint)
     for _epoch in range(2):
-        assert list(pipe) == [sample(n, urls[n // 7]) for n in range(35)]
+        assert list(pipe) == [sample(n, shard_urls[n // 7]) for n in range(35)]
 
 
 def test_samples_do_not_reach_over_shards(
@@ -129,19 +131,21 @@ def test_samples_do_not_reach_over_shards(
     ]
 
 
-def test_workers_share_the_shards(urls: list[str], ais_cluster: LocalCluster) -> None:
+def test_workers_share_the_shards(shard_urls: list[str], ais_cluster: LocalCluster) -> None:
     """Behind ``sharding_filter`` each sample comes once, from one of the workers."""
-    shards = IterableWrapper(urls).shuffle().sharding_filter()
+    shards = IterableWrapper(shard_urls).shuffle().sharding_filter()
     pipe = shards.load_samples_by_ais(ais_cluster.endpoint).shuffle(buffer_size=10)
     loader = DataLoader(pipe, batch_size=None, num_workers=2, multiprocessing_context="fork")
     found = sorted(loader, key=lambda found: found["__key__"])
-    assert found == [sample(n, urls[n // 7]) for n in range(35)]
+    assert found == [sample(n, shard_urls[n // 7]) for n in range(35)]
 
 
-def test_a_missing_shard(urls: list[str], ais_bucket: Bucket, ais_cluster: LocalCluster) -> None:
+def test_a_missing_shard(
+    shard_urls: list[str], ais_bucket: Bucket, ais_cluster: LocalCluster
+) -> None:
     """The shards before it are read; then it is an error that names it."""
     samples = iter(
-        AISSampleLoader([urls[0], f"ais://{ais_bucket.name}/9.tar"], ais_cluster.endpoint)
+        AISSampleLoader([shard_urls[0], f"ais://{ais_bucket.name}/9.tar"], ais_cluster.endpoint)
     )
     assert [next(samples)["__key__"] for _ in range(7)][-1] == "train/0006"
     with pytest.raises(errors.ObjectNotFoundError, match=r"no object '9\.tar'"):

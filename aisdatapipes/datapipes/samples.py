@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from torch.utils.data import IterDataPipe
 
 from aisdatapipes.client import resolve_endpoint
+from aisdatapipes.counters import Counters, Report
 from aisdatapipes.datapipes.sources import as_pipe
+from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.fetching import ObjectRequest
+from aisdatapipes.options import ErrorPolicy, OnError
 from aisdatapipes.settings import Settings
-from aisdatapipes.streams import open_object, open_raw
-from aisdatapipes.tar import TarReader, group_samples, read_files
+from aisdatapipes.shards import read_samples
+from aisdatapipes.tar import Sample
 
 __all__ = ["AISSampleLoader"]
 
@@ -26,8 +30,8 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
     rest of the name, in lower case, is the extension. Members that belong to no sample, as
     ``README``, are left out and counted in the log, at level ``INFO``.
 
-    Every shard is read once, forward, and never held whole; a connection that breaks is taken
-    up where it broke. Shards may be packed by gzip. For members in any order, or those of
+    Every shard is read once, forward, and a big one never held whole; a connection that breaks
+    is taken up where it broke. Shards may be packed by gzip. For members in any order, or those of
     archives other than tar, chain torchdata's own pipes behind ``load_files_by_ais``.
 
     Put ``.shuffle()`` and ``.sharding_filter()`` before it, for whole shards, and another
@@ -38,6 +42,10 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         url: Address of the cluster, ``http://host:port``; default ``$AIS_ENDPOINT``.
         length: What ``len()`` answers; -1 for unknown, so that ``len()`` raises `TypeError`.
         etl_name: ETL that the cluster applies to every shard; it must be running there.
+        on_error: What to do with a shard that cannot be read, or not to its end: ``"raise"``;
+            ``"skip"``, what is left of it, counted and logged; or a function of URL and error
+            that returns a tar to read in its place, or None to skip.
+        max_errors: Most shards that one iteration in a process may skip; None for any number.
         settings: Time-outs and retries.
 
     Raises:
@@ -59,10 +67,6 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         ``tarfile_to_samples`` of webdataset 1.0.2, whose dictionaries these are.
     """
 
-    # Torch looks for it at every sample, and takes a microsecond longer if it is not there.
-    # https://github.com/pytorch/pytorch/blob/v2.2.0/torch/utils/data/datapipes/_hook_iterator.py
-    _is_child_datapipe = False
-
     def __init__(
         self,
         source_datapipe: Iterable[str],
@@ -70,6 +74,8 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         length: int = -1,
         etl_name: str | None = None,
         *,
+        on_error: OnError = "raise",
+        max_errors: int | None = None,
         settings: Settings | None = None,
     ) -> None:
         self.source_datapipe = as_pipe(source_datapipe)
@@ -77,16 +83,41 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         self.length = length
         self.etl_name = etl_name
         self.settings = settings or Settings()
+        self._policy = ErrorPolicy(on_error, max_errors)
+        self._report = Report()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for url in self.source_datapipe:
-            request = ObjectRequest.parse(url, self.url, self.settings, self.etl_name)
-            # What an ETL makes of a shard comes without a length, and cannot be asked for again.
-            opened = open_object(request) if request.etl_name else open_raw(request)
-            with opened as file:
-                yield from group_samples(read_files(TarReader(file, url)), url)
+        tally = self._report.tally()
+        samples = read_samples(self.source_datapipe, self._request_for, self._policy, tally)
+        with closing(samples):
+            for url, sample in samples:
+                yield _as_dict(url, sample)
 
     def __len__(self) -> int:
         if self.length < 0:
             raise TypeError(f"{type(self).__name__} has no length: give it as length=")
         return self.length
+
+    def counters(self) -> Counters:
+        """Return what this pipe has done until now, all its worker processes together.
+
+        Objects are the shards.
+        """
+        return self._report.counters()
+
+    def skipped_urls(self) -> list[str]:
+        """Return the shards that ``on_error`` left out, whole or from some sample on."""
+        return self._report.skipped_urls()
+
+    def _request_for(self, url: str) -> ObjectRequest:
+        return ObjectRequest.parse(url, self.url, self.settings, self.etl_name)
+
+
+def _as_dict(url: str, sample: Sample) -> dict[str, Any]:
+    found = {"__key__": sample.key, "__url__": url, **sample.files}
+    if len(found) < len(sample.files) + 2:
+        raise BadArchiveError(
+            f"sample {sample.key!r} in {url} has a member '.__key__' or '.__url__', which is the "
+            "name of what every sample has: rename it"
+        )
+    return found

@@ -16,13 +16,13 @@ Example:
     ...     for name in ["train/0001.jpg", "train/0001.cls"]:
     ...         tar.addfile(tarfile.TarInfo(name))
     >>> reader = TarReader(io.BytesIO(file.getvalue()))
-    >>> list(group_samples(read_files(reader), "ais://imagenet/0.tar"))
-    [{'__key__': 'train/0001', '__url__': 'ais://imagenet/0.tar', 'jpg': b'', 'cls': b''}]
+    >>> list(group_samples(reader.files(), "ais://imagenet/0.tar"))
+    [Sample(key='train/0001', files={'jpg': b'', 'cls': b''}, end=1024)]
 """
 
 from aisdatapipes.tar.members import TarMember
 from aisdatapipes.tar.pieces import SupportsRead
-from aisdatapipes.tar.reader import TarReader, read_files
-from aisdatapipes.tar.samples import group_samples
+from aisdatapipes.tar.reader import File, TarReader
+from aisdatapipes.tar.samples import Sample, group_samples
 
-__all__ = ["SupportsRead", "TarMember", "TarReader", "group_samples", "read_files"]
+__all__ = ["File", "Sample", "SupportsRead", "TarMember", "TarReader", "group_samples"]

@@ -17,6 +17,7 @@ __all__ = [
     "TarMember",
     "parse",
     "parse_extended",
+    "plain_file",
 ]
 
 BLOCK_BYTES = 512
@@ -29,6 +30,7 @@ _POSIX_MAGIC, GNU_MAGIC = _MAGICS = b"ustar\0", b"ustar "
 _FIELDS = Struct("100s24x12s12x8sB100x6s82xB166x")
 _PREFIX = slice(345, 500)
 _ADLER_BASE = 65521
+_unpack_from = _FIELDS.unpack_from
 
 Fields = tuple[int, int, str]
 
@@ -74,6 +76,41 @@ def parse(header: bytes) -> Fields | None:
     if prefix and magic == _POSIX_MAGIC:
         name = header[_PREFIX].partition(b"\0")[0] + b"/" + name
     return kind, size, _decoded(name)
+
+
+def plain_file(piece: bytes, at: int) -> tuple[str, int, int, int] | None:
+    """Return where the file at `at` is, if `piece` has all of it and its header is a plain one.
+
+    What `parse` says of the header, for the common case, in half the time.
+
+    Returns:
+        Its name, where its content begins and ends, and where the next header is.
+
+    Example:
+        >>> import tarfile
+        >>> plain_file(tarfile.TarInfo("a/1.jpg").tobuf(), 0)
+        ('a/1.jpg', 512, 512, 512)
+    """
+    begin = at + BLOCK_BYTES
+    if begin > len(piece):
+        return None
+    name, raw_size, checksum, kind, magic, prefix = _unpack_from(piece, at)
+    if kind != FILE or prefix or magic not in _MAGICS:
+        return None
+    try:
+        size = int(raw_size.rstrip(b"\0 "), 8)
+        is_sound = adler32(piece[at:begin]) & 0xFFFF == _adler_of(checksum)
+    except ValueError:
+        return None
+    following = begin + size + -size % BLOCK_BYTES
+    if not is_sound or size < 0 or following > len(piece):
+        return None
+    return (
+        name.partition(b"\0")[0].decode("utf-8", "surrogateescape"),
+        begin,
+        begin + size,
+        following,
+    )
 
 
 def parse_extended(header: bytes, kind: int, extension: bytes) -> Fields | None:

@@ -27,6 +27,7 @@ class Pieces:
     Args:
         file: Where the bytes come from.
         url: What error messages call it.
+        begin: Where in the archive the file begins.
 
     Attributes:
         url: As given.
@@ -39,12 +40,18 @@ class Pieces:
         (b'the', b' beginning')
     """
 
-    def __init__(self, file: SupportsRead, url: str) -> None:
+    def __init__(self, file: SupportsRead, url: str, begin: int = 0) -> None:
         self.url = url
         self.member = ""
         self._file = file
         self._piece = b""
+        self._begin = begin  # of the piece, in the archive
         self._at = 0
+
+    @property
+    def position(self) -> int:
+        """Where in the archive the next byte is."""
+        return self._begin + self._at
 
     def take(self, size: int, skipped: int = 0) -> bytes:
         """Return exactly `size` bytes, those behind the next `skipped`.
@@ -62,11 +69,24 @@ class Pieces:
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, b"" at the end, as a file does."""
         if self._at == len(self._piece):
-            self._piece, self._at = self._receive(), 0
+            self._turn_to_next()
         return self.take(min(size, len(self._piece) - self._at))
+
+    def at_hand(self, skipped: int) -> tuple[bytes, int, int]:
+        """Return the piece at hand, where in the archive it begins, and where in it to go on.
+
+        Args:
+            skipped: Bytes to leave out, which the piece may not have all.
+        """
+        return self._piece, self._begin, self._at + skipped
+
+    def go_on_at(self, at: int) -> None:
+        """Continue at a place in the piece at hand."""
+        self._at = at
 
     def put_back(self, taken: bytes) -> None:
         """Let `taken` come again."""
+        self._begin = self.position - len(taken)
         self._piece, self._at = taken + self._piece[self._at :], 0
 
     def begin_with(self, magic: bytes) -> bool:
@@ -75,6 +95,7 @@ class Pieces:
             more = self._receive()
             if not more:
                 return False
+            self._begin = self.position
             self._piece, self._at = self._piece[self._at :] + more, 0
         return self._piece.startswith(magic, self._at)
 
@@ -104,9 +125,13 @@ class Pieces:
         return b"".join(parts)
 
     def _advance(self) -> None:
-        self._piece, self._at = self._receive(), 0
+        self._turn_to_next()
         if not self._piece:
             self.end()
+
+    def _turn_to_next(self) -> None:
+        self._begin += len(self._piece)
+        self._piece, self._at = self._receive(), 0
 
     def _receive(self) -> bytes:
         try:

@@ -15,15 +15,19 @@ from aisdatapipes.tar.members import (
     TarMember,
     parse,
     parse_extended,
+    plain_file,
 )
 from aisdatapipes.tar.pieces import Pieces, SupportsRead
 from aisdatapipes.tar.rest import RestReader
 
-__all__ = ["TarReader", "read_files"]
+__all__ = ["File", "TarReader"]
 
 _ZEROS = bytes(BLOCK_BYTES)
 _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_EXTENSION_BYTES = 2**20
+
+File = tuple[str, bytes, int | None]
+"""Name and content of a file, and where in the archive the next member begins: None if packed."""
 
 
 class TarReader:
@@ -35,6 +39,7 @@ class TarReader:
     Args:
         file: The tar.
         url: What error messages call it.
+        begin: Where in the archive `file` begins, for one that is read from a later member on.
 
     Example:
         >>> import io
@@ -43,8 +48,9 @@ class TarReader:
         None
     """
 
-    def __init__(self, file: SupportsRead, url: str = "") -> None:
-        self._pieces = Pieces(file, url or "the tar")
+    def __init__(self, file: SupportsRead, url: str = "", begin: int = 0) -> None:
+        self._pieces = Pieces(file, url or "the tar", begin)
+        self._is_packed = False
         self._rest: RestReader | None = None
         self._is_plain = False  # until it has been looked at
         self._unread = 0
@@ -84,9 +90,39 @@ class TarReader:
         self._unread = 0
         return content
 
+    def files(self) -> Iterator[File]:
+        """Yield every file from here on; directories and devices, which hold none, are not.
+
+        Raises:
+            BadArchiveError: A member is a link, or the archive is damaged.
+            IncompleteReadError: The archive is cut.
+        """
+        while member := self.next_member():
+            if member.is_file or member.link:
+                yield member.name, self.read(), self._following()
+            if self._is_plain and not self._is_packed:
+                yield from self._files_at_hand()
+
+    def _files_at_hand(self) -> Iterator[File]:
+        """Yield the plain files that the piece at hand has whole: most of those of a shard."""
+        pieces = self._pieces
+        piece, piece_begin, at = pieces.at_hand(self._unread + self._padding)
+        while file := plain_file(piece, at):
+            self._unread = self._padding = 0
+            pieces.member, begin, end, at = file
+            pieces.go_on_at(at)
+            yield pieces.member, piece[begin:end], piece_begin + at
+
+    def _following(self) -> int | None:
+        if self._is_packed:
+            return None
+        if self._rest:
+            return self._rest.position
+        return self._pieces.position + self._unread + self._padding
+
     def _begin(self) -> TarMember | None:
         if self._pieces.begin_with(_GZIP_MAGIC):
-            packed = cast("IO[bytes]", self._pieces)
+            packed, self._is_packed = cast("IO[bytes]", self._pieces), True
             self._pieces = Pieces(gzip.GzipFile(fileobj=packed), self._pieces.url)
         self._is_plain = True
         return self.next_member()
@@ -129,15 +165,3 @@ class TarReader:
         self._pieces.put_back(taken)
         self._is_plain, self._rest = False, RestReader(self._pieces)
         return self._rest.next_member()
-
-
-def read_files(reader: TarReader) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of every file; directories and devices, which hold none, are not.
-
-    Raises:
-        BadArchiveError: A member is a link, or the archive is damaged.
-        IncompleteReadError: The archive is cut.
-    """
-    while member := reader.next_member():
-        if member.is_file or member.link:
-            yield member.name, reader.read()

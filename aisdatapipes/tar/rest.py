@@ -26,9 +26,15 @@ class RestReader:
 
     def __init__(self, pieces: Pieces) -> None:
         self._pieces = pieces
+        self._begin = pieces.position
         self._tar: tarfile.TarFile | None = None
         self._unread: tarfile.TarInfo | None = None
         self._has_ended = False
+
+    @property
+    def position(self) -> int:
+        """Where in the archive the next member begins."""
+        return self._begin + (self._tar.offset if self._tar else 0)
 
     def next_member(self) -> TarMember | None:
         """Go to the next member, as `TarReader.next_member` does."""

@@ -5,65 +5,92 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import NamedTuple
 
+from aisdatapipes.counters import Tally
 from aisdatapipes.errors import BadArchiveError
+from aisdatapipes.tar.reader import File
 
-__all__ = ["group_samples"]
+__all__ = ["Sample", "group_samples"]
 
 logger = logging.getLogger(__name__)
 
 _META_NAME = re.compile(r"__[^/]*__($|/)")
+_NO_NAME = "\0"
 
 
-def group_samples(members: Iterable[tuple[str, bytes]], url: str = "") -> Iterator[dict[str, Any]]:
-    """Group the members of one shard to samples: neighbours whose names share a key.
+class Sample(NamedTuple):
+    """The members that share a key.
 
-    The key is the directory and the name up to its first dot; what is behind the dot, in
-    lower case, is the extension. A key that comes back after another one begins a new sample.
-    Left out, and counted in a line of the log, are members that have no key or no extension
-    (``README``, ``.hidden``) and those that WebDataset keeps for itself (``__meta__/…``).
+    Attributes:
+        key: Directory, and name up to its first dot.
+        files: Content by extension: what is behind that dot, in lower case.
+        end: Where in the archive the members behind it begin; None if it is packed.
+    """
+
+    key: str
+    files: dict[str, bytes]
+    end: int | None
+
+
+def group_samples(
+    files: Iterable[File], url: str = "", tally: Tally | None = None
+) -> Iterator[Sample]:
+    """Group the files of one shard to samples: neighbours whose names share a key.
+
+    A key that comes back after another one begins a new sample. Left out, and counted in a line
+    of the log, are members that have no key or no extension (``README``, ``.hidden``) and those
+    that WebDataset keeps for itself (``__meta__/…``).
 
     Args:
-        members: Names and contents, in the order of the shard.
-        url: The shard's, for the samples' ``__url__`` and for messages.
-
-    Yields:
-        ``{"__key__": key, "__url__": url, extension: content, …}``.
+        files: Names and contents, in the order of the shard, and where each ends.
+        url: The shard's, for messages.
+        tally: Where to count what is left out.
 
     Raises:
         BadArchiveError: Two members of a sample have the same extension.
 
     Example:
-        >>> members = [("a/1.jpg", b"image"), ("a/1.SEG.png", b"mask"), ("a/2.jpg", b"image")]
-        >>> [sorted(sample) for sample in group_samples(members)]
-        [['__key__', '__url__', 'jpg', 'seg.png'], ['__key__', '__url__', 'jpg']]
+        >>> names = ["a/1.jpg", "a/1.SEG.png", "a/2.jpg"]
+        >>> for sample in group_samples((name, b"image", None) for name in names):
+        ...     print(sample.key, sorted(sample.files))
+        a/1 ['jpg', 'seg.png']
+        a/2 ['jpg']
 
     Source:
         ``group_by_keys`` and ``tar_file_iterator`` of webdataset 1.0.2. It makes a sample of
         hidden files in a directory, and one extension of a name that ends in a dot.
     """
-    sample: dict[str, Any] = {}
-    names: list[str] = []
-    sample_key = ""
-    left_out = 0
-    for name, content in members:
-        key, extension = _split(name)
-        if not extension:
+    found: dict[str, bytes] = {}
+    key, stem, end, left_out = "", _NO_NAME, None, 0
+    for name, content, following in files:
+        extension = name[len(stem) :].lower() if name.startswith(stem) else ""
+        if not extension or "/" in extension:
+            found_key, extension = _split(name)
+            if extension and found_key != key:
+                if found:
+                    yield Sample(key, found, end)
+                key, found, stem = found_key, {}, _stem_of(found_key)
+        if extension in found:
+            raise BadArchiveError(
+                f"{name!r} in {url} is one more {extension!r} of sample {key!r}: rename it"
+            )
+        if extension:
+            found[extension] = content
+        else:
             left_out += 1
-            continue
-        if key != sample_key:
-            if sample:
-                yield sample
-            sample_key, sample, names = key, {"__key__": key, "__url__": url}, []
-        if extension in sample:
-            raise BadArchiveError(_duplicate(name, extension, names, url))
-        sample[extension] = content
-        names.append(name)
-    if sample:
-        yield sample
+        end = following
+    if found:
+        yield Sample(key, found, end)
     if left_out:
         logger.info("%s: %d members are left out, they belong to no sample", url, left_out)
+        if tally:
+            tally.add("left_out", left_out)
+
+
+def _stem_of(key: str) -> str:
+    """Return how the names of all members of a sample begin; no name's, if that is not enough."""
+    return _NO_NAME if key.startswith("__") else key + "."
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -75,10 +102,3 @@ def _split(name: str) -> tuple[str, str]:
     if not stem:
         return "", ""
     return directory + slash + stem, extension.lower()
-
-
-def _duplicate(name: str, extension: str, names: list[str], url: str) -> str:
-    first = next((first for first in names if _split(first)[1] == extension), None)
-    if first is None:
-        return f"{name!r} in {url} has an extension that every sample has: rename it"
-    return f"{name!r} in {url} is one more {extension!r} of its sample, after {first!r}: rename it"

@@ -1,0 +1,76 @@
+"""Shards: the samples of many tar objects, the next shard opened while one is read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import IO
+
+from aisdatapipes.counters import Tally
+from aisdatapipes.errors import AISPipeError
+from aisdatapipes.fetching import ObjectRequest
+from aisdatapipes.options import ErrorPolicy, ReadOptions, Skips
+from aisdatapipes.reading import read_objects
+from aisdatapipes.streams import ObjectStream
+from aisdatapipes.tar import Sample, SupportsRead, TarReader, group_samples
+
+__all__ = ["read_samples"]
+
+# A GET for each shard, of which few are open: one is big enough to fill the wire.
+_OPTIONS = ReadOptions(max_batch=1, concurrency=2)
+
+
+def read_samples(
+    urls: Iterable[str],
+    parse: Callable[[str], ObjectRequest],
+    policy: ErrorPolicy,
+    tally: Tally,
+) -> Generator[tuple[str, Sample], None, None]:
+    """Yield every sample of every shard, with the shard's URL.
+
+    A shard that fails in its middle after some samples is skipped from there on; content that
+    the policy gives in its place is read behind as many samples.
+
+    Args:
+        urls: The shards.
+        parse: Makes the request for a URL.
+        policy: What to do with shards that cannot be read.
+        tally: Where to count; objects are the shards.
+
+    Raises:
+        BadArchiveError: A shard is no tar, has links, or a sample has an extension twice.
+        IncompleteReadError: A shard ends before the end mark of a tar.
+        AISPipeError: A shard cannot be read.
+    """
+    skips = Skips(policy, tally)
+    shards = read_objects(urls, parse, replace(_OPTIONS, policy=policy), tally, skips)
+    with closing(shards):
+        for url, file in shards:
+            for sample in _read_shard(url, file, skips, tally):
+                yield url, sample
+
+
+def _read_shard(url: str, file: IO[bytes], skips: Skips, tally: Tally) -> Iterator[Sample]:
+    done = 0
+    try:
+        with _unbuffered(file) as shard:
+            for sample in _samples_of(shard, url, tally):
+                yield sample
+                done += 1
+    except AISPipeError as error:
+        content = skips.content_for(url, error)
+        if content is None:
+            return
+        samples = _samples_of(io.BytesIO(content), url, tally)
+        yield from (sample for number, sample in enumerate(samples) if number >= done)
+
+
+def _samples_of(file: SupportsRead, url: str, tally: Tally) -> Iterator[Sample]:
+    return group_samples(TarReader(file, url).files(), url, tally)
+
+
+def _unbuffered(file: IO[bytes]) -> IO[bytes] | io.RawIOBase:
+    """Return the file under a stream: the reader of tars asks for large pieces itself."""
+    return file.detach() if isinstance(file, ObjectStream) else file
