@@ -11,9 +11,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from aisdatapipes.client import client_for
+from aistore.sdk.const import (
+    GB_BCK,
+    GB_CONTINUE_ERR,
+    GB_IN,
+    GB_OBJNAME,
+    GB_OUTPUT_FMT,
+    GB_PROVIDER,
+    GB_STRM_GET,
+    HTTP_METHOD_GET,
+    URL_PATH_GB,
+)
+from urllib3.response import BaseHTTPResponse
+
+from aisdatapipes.client import bucket_for
 from aisdatapipes.counters import note
 from aisdatapipes.errors import (
     AISPipeError,
@@ -25,13 +37,10 @@ from aisdatapipes.fetching import ObjectRequest
 from aisdatapipes.tar import TarReader
 from aisdatapipes.translation import translated_errors
 
-if TYPE_CHECKING:
-    from urllib3.response import BaseHTTPResponse
-
 __all__ = ["BatchStream", "can_batch"]
 
 _MISSING = "__404__/"
-_PIECE_BYTES = 128 * 2**10
+_PIECE_BYTES = 256 * 2**10
 
 _logger = logging.getLogger(__name__)
 
@@ -58,12 +67,9 @@ class BatchStream:
     def __init__(self, requests: Sequence[ObjectRequest]) -> None:
         first = requests[0]
         self._url, self._endpoint = first.url, first.endpoint
-        batch = client_for(first.endpoint, first.settings).batch()
-        for request in requests:
-            batch.add(request.url.name, bck=request.url.bucket, provider=request.url.provider)
         note("requests")
         with translated_errors(self._url, self._endpoint):
-            self._response: BaseHTTPResponse = batch.get(raw=True)  # pyright: ignore[reportAttributeAccessIssue]
+            self._response = _send(requests)
         self._has_begun = False
         self._tar = TarReader(self, f"GetBatch at {self._endpoint}")
 
@@ -119,3 +125,19 @@ class BatchStream:
     def close(self) -> None:
         """Hang up; does nothing on a finished stream."""
         self._response.close()
+
+
+def _send(requests: Sequence[ObjectRequest]) -> BaseHTTPResponse:
+    """Ask for all of them as one streamed tar, the missing ones marked.
+
+    Not by the SDK's ``Batch``, which makes and checks a model of every entry: for small objects
+    that is a tenth of all the time.
+    """
+    first = requests[0]
+    entries = [
+        {GB_OBJNAME: url.name, GB_BCK: url.bucket, GB_PROVIDER: url.provider}
+        for url in (request.url for request in requests)
+    ]
+    body = {GB_IN: entries, GB_OUTPUT_FMT: ".tar", GB_CONTINUE_ERR: True, GB_STRM_GET: True}
+    client = bucket_for(first.url, first.endpoint, first.settings).client
+    return client.request(HTTP_METHOD_GET, path=URL_PATH_GB, stream=True, json=body).raw

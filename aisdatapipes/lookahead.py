@@ -14,6 +14,8 @@ from aisdatapipes.options import ReadOptions
 __all__ = ["BadItem", "Item", "Lookahead", "SizeEstimate"]
 
 _FIRST_BATCH = 8
+# How fast batches grow: their sizes are guessed from so few objects.
+_GROWTH = 8
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Lookahead:
         """
         batch: list[Item] = []
         while len(batch) < most and (item := self._next()) is not None:
-            if isinstance(item, Item) and not item.is_alone and can_batch(item.request):
+            if isinstance(item, Item) and _can_join(batch, item):
                 batch.append(item)
                 continue
             if not batch:
@@ -112,21 +114,28 @@ class Lookahead:
             return BadItem(url, error)
 
 
+def _can_join(batch: list[Item], item: Item) -> bool:
+    if item.is_alone or not can_batch(item.request):
+        return False
+    return not batch or item.request.endpoint == batch[0].request.endpoint
+
+
 class SizeEstimate:
     """What the next objects may weigh, from those that came by: rather too much than too little.
 
     Args:
         options: Budget and limits.
+        expected_bytes: What an object may weigh, as far as anyone knows; None for no idea.
     """
 
-    def __init__(self, options: ReadOptions) -> None:
+    def __init__(self, options: ReadOptions, expected_bytes: float | None = None) -> None:
         self._options = options
-        self._bytes = 0.0
-        self._seen = 0
+        self._bytes = expected_bytes or 0.0
+        self._seen = 0 if expected_bytes is None else options.max_batch
 
     @property
     def is_known(self) -> bool:
-        """Whether any object came by."""
+        """Whether any object came by, or sizes were told."""
         return self._seen > 0
 
     def saw(self, size: int) -> None:
@@ -151,4 +160,6 @@ class SizeEstimate:
         if self.are_streamed:
             return 1
         fitting = int(self._options.max_inflight_bytes / 2 / max(self._bytes, 1))
-        return max(1, min(self._options.max_batch, fitting, max(_FIRST_BATCH, 2 * self._seen)))
+        return max(
+            1, min(self._options.max_batch, fitting, max(_FIRST_BATCH, _GROWTH * self._seen))
+        )
