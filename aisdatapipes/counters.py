@@ -9,11 +9,11 @@ import shutil
 import tempfile
 import threading
 import uuid
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 __all__ = ["Counters", "Report", "Tally", "counting", "current_tally", "note"]
@@ -98,7 +98,9 @@ class Report:
 
     def __init__(self) -> None:
         self._folder = str(Path(tempfile.gettempdir(), f"aisdatapipes-report-{uuid.uuid4().hex}"))
-        weakref.finalize(self, _remove, self._folder, os.getpid())
+        # Not weakref.finalize, which forked multiprocessing children never come to. It does
+        # nothing in any process but this one.
+        Finalize(self, _remove, (self._folder, os.getpid()), exitpriority=0)
 
     def tally(self) -> Tally:
         """Return this process's part of the counters, made at the first call."""
@@ -136,8 +138,7 @@ _tallies_lock = threading.Lock()
 
 def _remove(folder: str, owner: int) -> None:
     _tallies.pop((owner, folder), None)
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _renew_lock() -> None:
