@@ -16,9 +16,13 @@
     ├── IncompleteReadError            EOFError
     ├── ChecksumError                  OSError
     ├── BadArchiveError                tarfile.ReadError
+    ├── StateMismatchError             ValueError
+    ├── ManifestError                  ValueError
+    ├── UnequalStreamsError            ValueError
     ├── TooManyErrorsError             RuntimeError
     ├── ClusterUnreachableError        requests.ConnectionError, ConnectionError
     ├── ClusterTimeoutError            requests.Timeout, TimeoutError
+    ├── CertificateError               requests.exceptions.SSLError
     └── ClusterError                   OSError; any other status
 
 Each class is built from one ready-made message. That is also what keeps its type on the way
@@ -54,6 +58,7 @@ __all__ = [
     "AuthenticationError",
     "BadArchiveError",
     "BucketNotFoundError",
+    "CertificateError",
     "ChecksumError",
     "ClusterError",
     "ClusterTimeoutError",
@@ -62,11 +67,14 @@ __all__ = [
     "EndpointError",
     "IncompleteReadError",
     "InvalidURLError",
+    "ManifestError",
     "ObjectBusyError",
     "ObjectChangedError",
     "ObjectNotFoundError",
     "RemoteBucketNotFoundError",
+    "StateMismatchError",
     "TooManyErrorsError",
+    "UnequalStreamsError",
 ]
 
 
@@ -161,6 +169,18 @@ class BadArchiveError(AISPipeError, tarfile.ReadError):
     """A shard is no tar archive, or one that cannot be read as samples."""
 
 
+class StateMismatchError(AISPipeError, ValueError):
+    """The state of an iteration does not belong to the dataset that is to take it up."""
+
+
+class ManifestError(AISPipeError, ValueError):
+    """The file of a manifest is gone, cut, changed, or no manifest at all."""
+
+
+class UnequalStreamsError(AISPipeError, ValueError):
+    """The streams that are read together have not equally many files."""
+
+
 class TooManyErrorsError(AISPipeError, RuntimeError):
     """More objects failed than ``max_errors`` lets a pipe skip."""
 
@@ -171,6 +191,10 @@ class ClusterUnreachableError(AISPipeError, requests.ConnectionError, Connection
 
 class ClusterTimeoutError(AISPipeError, requests.Timeout, TimeoutError):
     """The cluster took longer to answer than the settings allow."""
+
+
+class CertificateError(AISPipeError, requests.exceptions.SSLError):
+    """The cluster's certificate cannot be verified, or it wants one of ours."""
 
 
 class ClusterError(AISPipeError, OSError):

@@ -21,6 +21,7 @@ CAUGHT_BY = {
     "AuthenticationError": [PermissionError],
     "BadArchiveError": [tarfile.ReadError],
     "BucketNotFoundError": [sdk.ErrBckNotFound, FileNotFoundError],
+    "CertificateError": [requests.exceptions.SSLError, requests.ConnectionError],
     "ChecksumError": [OSError],
     "ClusterError": [OSError],
     "ClusterTimeoutError": [requests.Timeout, TimeoutError],
@@ -29,11 +30,14 @@ CAUGHT_BY = {
     "EndpointError": [errors.InvalidURLError, ValueError],
     "IncompleteReadError": [EOFError],
     "InvalidURLError": [sdk.InvalidURLException, ValueError],
+    "ManifestError": [ValueError],
     "ObjectBusyError": [sdk.ErrGETConflict, BlockingIOError],
     "ObjectChangedError": [OSError],
     "ObjectNotFoundError": [sdk.ErrObjNotFound, FileNotFoundError],
     "RemoteBucketNotFoundError": [sdk.ErrRemoteBckNotFound, sdk.ErrBckNotFound],
+    "StateMismatchError": [ValueError],
     "TooManyErrorsError": [RuntimeError],
+    "UnequalStreamsError": [ValueError],
 }
 
 

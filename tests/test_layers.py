@@ -24,36 +24,41 @@ ROWS = [
     {"datapipes", "datasets", "sampling", "filesystem"},
     {"listing", "fetching", "streams", "tar", "batches", "lookahead", "reading", "shards"}
     | {"options", "checksums", "ranges", "retries"}
-    | {"manifest", "manifest_file", "gathering", "selections"}
-    | {"sharding", "shuffling", "ranks", "resuming", "cursors", "epochs"},
-    {"client", "translation"},
+    | {"manifest", "manifest_file", "gathering", "selections", "objects", "sizing"}
+    | {"pairing", "shard_files", "shard_openings", "shard_streams"}
+    | {"file_counts", "sample_counts", "shard_progress", "shared_once"}
+    | {"sharding", "shuffling", "ranks", "resuming", "cursors", "epochs", "bars"},
+    {"client", "translation", "worker_client"},
     {"urls", "errors", "settings", "counters", "threads"},
 ]
 NEIGHBOURS_MAY_MEET = [ROWS[-3], ROWS[-1]]
 
 # A library, to the only rooms that may import it.
 ROOMS_OF = {
-    "torch": ROWS[4] | {"sharding", "shuffling", "ranks", "resuming", "cursors", "epochs", "demo"},
+    "torch": ROWS[4]
+    | {"sharding", "shuffling", "ranks", "resuming", "cursors", "epochs", "bars", "demo"},
     "torchdata": {"datapipes", "demo"},
     "fsspec": {"filesystem"},
     "aistore": {
         "client",
+        "worker_client",
         "translation",
         "errors",
         "listing",
         "selections",
+        "shard_streams",
         "fetching",
         "batches",
         "streams",
         "testing",
         "demo",
     },
-    "requests": {"client", "errors", "translation"},
+    "requests": {"client", "errors", "translation", "worker_client"},
     "urllib3": {"client", "translation", "fetching", "streams", "ranges", "batches"},
-    "tenacity": {"client"},
+    "tenacity": {"client", "worker_client"},
     "xxhash": {"checksums"},
     "filelock": {"testing"},
-    "tqdm": {"datapipes", "demo"},
+    "tqdm": {"bars", "demo"},
     "PIL": {"demo"},
     "sklearn": {"demo"},
 }

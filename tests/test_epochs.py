@@ -1,0 +1,249 @@
+"""Epochs: shares, states that are taken up once, and numbers that reach the workers."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import Any
+
+import pytest
+from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from aisdatapipes.errors import StateMismatchError
+from aisdatapipes.resuming import merge_states
+from numbers_dataset import Numbers
+
+pytestmark = [
+    # torchdata 0.9 calls it on torch 2.13 and later.
+    pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),
+    # On machines with fewer cores than the workers of a test.
+    pytest.mark.filterwarnings("ignore:This DataLoader will create"),
+]
+
+COUNT = 25
+ALL = list(range(COUNT))
+
+
+def stateful(dataset: Numbers, workers: int, **options: Any) -> StatefulDataLoader:
+    """The loader that has a state, number by number."""
+    return StatefulDataLoader(dataset, batch_size=None, num_workers=workers, **options)
+
+
+def read(numbers: Any, most: int | None = None) -> list[int]:
+    """The next ones of an iterable."""
+    return [int(number) for number in itertools.islice(numbers, most)]
+
+
+def resume(state: dict[str, Any]) -> list[int]:
+    """What comes after that state."""
+    dataset = Numbers(COUNT)
+    dataset.load_state_dict(state)
+    return read(dataset)
+
+
+def stopped(**options: Any) -> dict[str, Any]:
+    """The state after 10 of the numbers."""
+    dataset = Numbers(COUNT, **options)
+    read(dataset, 10)
+    return dataset.state_dict()
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_state_goes_on_where_it_was_taken(shuffle: bool) -> None:
+    """The rest comes in the order in which it would have come, and the next epoch is whole."""
+    expected = read(Numbers(COUNT, shuffle=shuffle))
+    dataset = Numbers(COUNT, shuffle=shuffle)
+    dataset.load_state_dict(stopped(shuffle=shuffle))
+    assert read(dataset) == expected[10:]
+    assert read(dataset) == expected
+
+
+def test_a_state_before_anything_is_that_of_the_start() -> None:
+    """It resumes to everything, in every lane, also after it was loaded itself."""
+    start = Numbers(COUNT).state_dict()
+    dataset = Numbers(COUNT, 0, 2)
+    dataset.load_state_dict(start)
+    assert dataset.state_dict() == start
+    assert merge_states(start, start) == start
+    assert read(dataset) == ALL[::2]
+
+
+def test_an_iteration_that_begins_anew_begins_its_state_anew() -> None:
+    """``iter`` alone is enough: loaders ask for the state before the first item."""
+    dataset = Numbers(COUNT)
+    read(dataset, 10)
+    iter(dataset)
+    assert dataset.state_dict()["consumed"] == 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_persistent_or_not_a_loaded_state_is_used_once(workers: int) -> None:
+    """The pass after it is a whole epoch: new workers do not take it up again."""
+    dataset = Numbers(COUNT)
+    dataset.load_state_dict(merge_states(stopped()))
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers)
+    assert sorted(read(loader)) == ALL[10:]
+    assert sorted(read(loader)) == ALL
+    assert sorted(read(DataLoader(dataset, batch_size=None, num_workers=3))) == ALL
+    assert sorted(read(dataset)) == ALL
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_set_epoch_reaches_workers(persistent: bool) -> None:
+    """Workers, persistent ones too, shuffle as the main process says, and as one worker does."""
+    dataset = Numbers(COUNT, shuffle=True)
+    loader = DataLoader(dataset, batch_size=None, num_workers=2, persistent_workers=persistent)
+    orders = []
+    for epoch in (0, 1, 2, 1):
+        dataset.epochs.set_epoch(epoch)
+        orders.append(read(loader))
+        assert orders[-1] == read(dataset)
+    assert orders[3] == orders[1]
+    assert len(set(map(tuple, orders))) == 3
+    assert all(sorted(order) == ALL for order in orders)
+
+
+def test_a_loaded_state_brings_its_epoch() -> None:
+    """Who does not count epochs goes on in that of the state."""
+    before = Numbers(COUNT, shuffle=True)
+    before.epochs.set_epoch(3)
+    expected = read(before)
+    read(before, 10)
+    dataset = Numbers(COUNT, shuffle=True)
+    dataset.load_state_dict(before.state_dict())
+    assert dataset.epochs.epoch == 3
+    assert read(dataset) == expected[10:]
+    assert read(dataset) == expected
+
+
+def test_set_epoch_does_not_pass_over_what_is_left() -> None:
+    """A state in the middle of another epoch is refused, not thrown away."""
+    dataset = Numbers(COUNT)
+    dataset.load_state_dict(stopped())
+    dataset.epochs.set_epoch(1)
+    with pytest.raises(StateMismatchError, match="epoch 0, here it is 1: call set_epoch"):
+        read(dataset)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_after_an_epochs_end_comes_the_next(workers: int, persistent: bool) -> None:
+    """A loader's state of the end of an epoch gives the whole of the one that is set next."""
+    options = {"persistent_workers": persistent and workers > 0}
+    dataset = Numbers(COUNT, shuffle=True)
+    loader = stateful(dataset, workers, **options)
+    read(loader)
+    state = loader.state_dict()
+    dataset.epochs.set_epoch(1)
+    expected = read(loader)
+    again = Numbers(COUNT, shuffle=True)
+    resumed = stateful(again, workers, **options)
+    resumed.load_state_dict(state)
+    again.epochs.set_epoch(1)
+    assert read(resumed) == expected
+    assert read(resumed) == expected
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 4])
+@pytest.mark.parametrize("stop", [0, 1, 7, 24, 25])
+def test_a_loaders_state_goes_on(workers: int, stop: int) -> None:
+    """Every number comes once, in the same order, with whatever workers."""
+    expected = read(stateful(Numbers(COUNT, shuffle=True), workers))
+    loader = stateful(Numbers(COUNT, shuffle=True), workers)
+    iterator = iter(loader)
+    got = read(iterator, stop)
+    state = loader.state_dict()
+    resumed = stateful(Numbers(COUNT, shuffle=True), workers)
+    resumed.load_state_dict(state)
+    assert got + read(resumed) == expected
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 3), (3, 2), (2, 0), (0, 2)])
+def test_another_number_of_workers(before: int, after: int) -> None:
+    """A merged state gives the rest once to whatever workers; the next state holds it too."""
+    loader = stateful(Numbers(COUNT), before)
+    got = read(iter(loader), 9)
+    for workers in (after, before):
+        dataset = Numbers(COUNT)
+        dataset.load_state_dict(merge_states(loader.state_dict()))
+        loader = stateful(dataset, workers)
+        got += read(iter(loader), 6)
+    dataset = Numbers(COUNT)
+    dataset.load_state_dict(merge_states(loader.state_dict()))
+    assert sorted(got + read(dataset)) == ALL
+
+
+def test_states_that_are_not_merged_are_refused() -> None:
+    """A worker of another number of them says so, rather than read something twice."""
+    loader = stateful(Numbers(COUNT), 2)
+    read(iter(loader), 5)
+    other = stateful(Numbers(COUNT), 1)
+    other.load_state_dict(loader.state_dict())
+    with pytest.raises(StateMismatchError, match="merge_states"):
+        read(other)
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        ("manifest", {"fingerprint": "others"}),
+        ("seed", {"seed": 1}),
+        ("shuffle", {"shuffle": True}),
+    ],
+)
+def test_a_state_of_something_else_is_refused(field: str, other: dict) -> None:
+    """The message names the field, both values and what to do."""
+    values = {"manifest": ("data", "others"), "seed": (0, 1), "shuffle": (False, True)}[field]
+    with pytest.raises(StateMismatchError) as caught:
+        Numbers(COUNT, **other).load_state_dict(stopped())
+    expected = f"the state is of {field} {values[0]!r}, here it is {values[1]!r}: make the dataset"
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"version": 2}, "version 2, here it is 1: load it with the release"),
+        ({"dataset": "AISShardReader"}, "'AISShardReader', here it is 'Numbers'"),
+        ({"order": "0"}, "shuffle with the torch"),
+        ({"dealing": {"world_size": 1, "num_workers": 1, "run": 8, "uneven": "pad"}}, "merge"),
+        ({"consumed": 26}, "26 of 25 positions"),
+        ({"consumed": -1}, "-1 of 25 positions"),
+    ],
+)
+def test_a_changed_state_is_refused(change: dict, match: str) -> None:
+    """Nothing is read by a state that cannot be of this dataset."""
+    state = stopped() | change
+    with pytest.raises(StateMismatchError, match=match) as caught:
+        resume(state)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_what_is_no_state_is_refused() -> None:
+    """The message says what would be one."""
+    with pytest.raises(StateMismatchError, match="no 'version': give what state_dict"):
+        Numbers(COUNT).load_state_dict({"epoch": 1})
+
+
+def test_what_is_dropped_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """One rank says how many are left out."""
+    with caplog.at_level(logging.INFO, "aisdatapipes"):
+        shares = [read(Numbers(COUNT, rank, 2, uneven="drop")) for rank in range(2)]
+    assert shares == [ALL[:24:2], ALL[1:24:2]]
+    assert [record.getMessage() for record in caplog.records] == [
+        "left out the last 1 of 25, to even out ranks"
+    ]
+
+
+def test_the_rank_size_is_what_a_rank_reads() -> None:
+    """With padding, both ranks have 13 of 25."""
+    for rank in range(2):
+        dataset = Numbers(COUNT, rank, 2)
+        assert len(read(dataset)) == dataset.epochs.rank_size() == 13
+
+
+def test_negative_epochs_are_refused() -> None:
+    """Epochs count from 0."""
+    with pytest.raises(ValueError, match="-1"):
+        Numbers(COUNT).epochs.set_epoch(-1)

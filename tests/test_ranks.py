@@ -1,0 +1,147 @@
+"""Which lane a process is."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import os
+import pickle
+from collections.abc import Iterator
+
+import pytest
+import torch.distributed as dist
+from torch.utils.data import DataLoader, IterableDataset
+
+from aisdatapipes.ranks import Lane, Placement, current_lane
+from jobs import run_ranks
+
+START_METHODS = ["fork", "spawn", "forkserver"]
+
+
+@pytest.fixture(autouse=True)
+def no_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clear what the surroundings of the tests may say."""
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+
+
+class Lanes(IterableDataset):
+    """Gives the lane that reads it."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+
+    def __iter__(self) -> Iterator[Lane]:
+        yield self.placement.lane()
+
+
+def lanes(placement: Placement, start_method: str | None, workers: int = 2) -> list[Lane]:
+    """The lanes of a loader's workers."""
+    loader = DataLoader(
+        Lanes(placement),
+        batch_size=None,
+        num_workers=workers,
+        multiprocessing_context=start_method if workers else None,
+    )
+    return list(loader)
+
+
+def lanes_made_before(placement: Placement, start_method: str) -> list[Lane]:
+    """The lanes of the workers of a rank, of a placement that was made before its group."""
+    return lanes(placement, start_method)
+
+
+def all_lanes(world_size: int, workers: int) -> list[list[Lane]]:
+    """What there should be, by rank."""
+    return [
+        [Lane(rank, world_size, worker, workers) for worker in range(workers)]
+        for rank in range(world_size)
+    ]
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_placement_made_before_the_group_is_right(start_method: str) -> None:
+    """One that a launcher made and pickled into the ranks knows them, in all their workers."""
+    assert run_ranks(2, lanes_made_before, Placement(), start_method) == all_lanes(2, 2)
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_the_environment_reaches_workers(
+    monkeypatch: pytest.MonkeyPatch, start_method: str
+) -> None:
+    """RANK and WORLD_SIZE count where there is no group."""
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert lanes(Placement(), start_method) == all_lanes(3, 2)[2]
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_what_is_given_goes_first(monkeypatch: pytest.MonkeyPatch, start_method: str) -> None:
+    """Explicit numbers overrule the environment, in workers too."""
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert lanes(Placement(0, 2), start_method) == all_lanes(2, 2)[0]
+
+
+def test_alone() -> None:
+    """Without any of these it is one lane."""
+    assert current_lane() == Lane(0, 1, 0, 1)
+    assert lanes(Placement(), None, workers=0) == [Lane()]
+
+
+def child_lane(placement: Placement, rank: str, queue: multiprocessing.Queue) -> None:
+    """Be a rank that a launcher started with the placement in its pickle."""
+    os.environ["RANK"], os.environ["WORLD_SIZE"] = rank, "2"
+    queue.put((lanes(placement, None, workers=0), lanes(placement, "fork")))
+
+
+def test_a_launchers_own_rank_is_not_handed_down() -> None:
+    """The pickle that starts a rank says nothing about it, nor about its forked workers."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=child_lane, args=(Placement(), "1", queue))
+    process.start()
+    alone, forked = queue.get(timeout=60)
+    process.join()
+    assert alone == [Lane(1, 2)]
+    assert forked == all_lanes(2, 2)[1]
+
+
+def group_and_copies() -> list[tuple[int, int]]:
+    """The rank in a group, by copies of all kinds."""
+    placement = Placement()
+    copies = [placement, copy.deepcopy(placement), pickle.loads(pickle.dumps(placement))]
+    assert dist.get_world_size() == 2
+    return [copied.rank() for copied in copies]
+
+
+def test_the_group_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An initialised group knows best."""
+    monkeypatch.setenv("RANK", "5")
+    monkeypatch.setenv("WORLD_SIZE", "9")
+    assert run_ranks(2, group_and_copies) == [[(0, 2)] * 3, [(1, 2)] * 3]
+
+
+@pytest.mark.parametrize(("rank", "world_size"), [(0, None), (None, 2), (2, 2), (-1, 2), (0, 0)])
+def test_half_a_rank_is_refused(rank: int | None, world_size: int | None) -> None:
+    """Both numbers or none, and they fit each other."""
+    with pytest.raises(ValueError, match=f"rank {rank} of world size {world_size}"):
+        Placement(rank, world_size)
+
+
+@pytest.mark.parametrize(("rank", "world_size"), [("1", ""), ("", "2"), ("3", "2"), ("x", "2")])
+def test_a_bad_environment_is_refused(
+    monkeypatch: pytest.MonkeyPatch, rank: str, world_size: str
+) -> None:
+    """Better no data than every rank all of it."""
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", world_size)
+    with pytest.raises(ValueError, match="RANK"):
+        current_lane()
+
+
+@pytest.mark.parametrize("numbers", [(1, 1, 0, 1), (0, 1, 2, 2), (-1, 1, 0, 1)])
+def test_lanes_are_in_range(numbers: tuple[int, int, int, int]) -> None:
+    """No lane is outside its run."""
+    with pytest.raises(ValueError, match="no such lane"):
+        Lane(*numbers)
