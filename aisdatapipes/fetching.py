@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aistore.sdk import Object
 from aistore.sdk.etl import ETLConfig
+from aistore.sdk.types import BucketEntry
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client import bucket_for
@@ -27,6 +29,7 @@ class ObjectRequest:
         settings: Time-outs and retries.
         etl_name: ETL that the cluster applies to the object; None for the object as it is.
         is_verified: Whether the object's checksum is compared when it is read to its end.
+        begin: From which byte on it is read.
     """
 
     url: ParsedURL
@@ -34,6 +37,7 @@ class ObjectRequest:
     settings: Settings
     etl_name: str | None = None
     is_verified: bool = False
+    begin: int = 0
 
     @property
     def thing(self) -> str:
@@ -65,11 +69,11 @@ class ObjectRequest:
             )
         return cls(parsed, endpoint, settings, parsed.etl_name or etl_name, is_verified)
 
-    def send(self, first_byte: int = 0, last_byte: int | None = None) -> BaseHTTPResponse:
+    def send(self, first_byte: int | None = None, last_byte: int | None = None) -> BaseHTTPResponse:
         """Ask for the object, or for a range of its bytes.
 
         Args:
-            first_byte: Where to begin.
+            first_byte: Where to begin; None for `begin`.
             last_byte: The last byte wanted, inclusive; None for the end of the object.
 
         Returns:
@@ -79,16 +83,34 @@ class ObjectRequest:
             ObjectNotFoundError: There is no such object.
             AISPipeError: Another failure, as `aisdatapipes.translation.ERROR_TABLE` maps it.
         """
+        first_byte = self.begin if first_byte is None else first_byte
         whole = not first_byte and last_byte is None
         byte_range = "" if whole else f"bytes={first_byte}-{'' if last_byte is None else last_byte}"
         note("requests")
         with translated_errors(self.url, self.endpoint):
-            reader = (
-                bucket_for(self.url, self.endpoint, self.settings)
-                .object(self.url.name)
-                .get_reader(
-                    byte_range=byte_range or None,
-                    etl=ETLConfig(name=self.etl_name) if self.etl_name else None,
-                )
+            reader = self.sdk_object().get_reader(
+                byte_range=byte_range or None,
+                etl=ETLConfig(name=self.etl_name) if self.etl_name else None,
             )
             return reader.raw()
+
+    def ask_size(self) -> int:
+        """Ask the cluster for the object's bytes, by a HEAD request.
+
+        Raises:
+            AISPipeError: There is no such object, with a status of 404, or another failure, as
+                `aisdatapipes.translation.ERROR_TABLE` maps it.
+        """
+        with translated_errors(self.url, self.endpoint):
+            return self.sdk_object().head().size
+
+    def sdk_object(self, size: int | None = None) -> Object:
+        """Return the SDK's object, on this process's client; sends no request.
+
+        Args:
+            size: Its bytes, to be in its ``props_cached``; None for none there.
+        """
+        name, props = self.url.name, None
+        if size is not None:
+            props = BucketEntry(n=name, s=size).generate_object_props()
+        return bucket_for(self.url, self.endpoint, self.settings).object(name, props)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from aistore.sdk import AISSource, Bucket, Object
+from aistore.sdk import AISSource, Bucket, ListObjectFlag, Object
 from aistore.sdk.const import (
     ACT_LIST,
     HEADER_ACCEPT,
@@ -16,7 +16,7 @@ from aistore.sdk.const import (
 from aistore.sdk.etl import ETLConfig
 from aistore.sdk.multiobj import ObjectGroup
 from aistore.sdk.provider import Provider
-from aistore.sdk.types import ActionMsg, BucketList, ListObjectsMsg
+from aistore.sdk.types import ActionMsg, BucketEntry, BucketList, ListObjectsMsg
 
 from aisdatapipes.client import bucket_for
 from aisdatapipes.errors import InvalidURLError
@@ -24,7 +24,15 @@ from aisdatapipes.settings import Settings
 from aisdatapipes.translation import translated_errors
 from aisdatapipes.urls import ParsedURL, format_url, parse_url
 
-__all__ = ["Source", "list_source_urls", "list_urls"]
+__all__ = [
+    "Source",
+    "endpoint_of",
+    "list_members",
+    "list_sizes",
+    "list_source_urls",
+    "list_urls",
+    "url_of",
+]
 
 Source = AISSource | Object
 """What the SDK can list objects of: `Bucket`, `ObjectGroup` or `Object`."""
@@ -51,8 +59,28 @@ def list_urls(prefix_url: str, endpoint: str, settings: Settings) -> Iterator[st
         )
     bucket_url = format_url(replace(parsed, name=""))
     bucket = bucket_for(parsed, endpoint, settings)
-    for name in _list_names(bucket, parsed, endpoint, settings.page_size):
-        yield bucket_url + name
+    for entry in _list_entries(bucket, parsed, endpoint, settings.page_size):
+        yield bucket_url + entry.n
+
+
+def list_sizes(
+    bucket: Bucket, url: ParsedURL, endpoint: str, page_size: int = 0
+) -> Iterator[tuple[str, int]]:
+    """Yield name and bytes of every object under a prefix, in the order of the names.
+
+    Lazy, as `list_urls`.
+
+    Args:
+        bucket: Its client sends the requests.
+        url: The bucket, with the prefix as its name.
+        endpoint: Address of the cluster, for the messages of errors.
+        page_size: Names on a page; 0 for as many as the bucket's backend gives.
+
+    Raises:
+        BucketNotFoundError: The cluster has no such bucket.
+    """
+    for entry in _list_entries(bucket, url, endpoint, page_size, "name,size"):
+        yield entry.n, entry.s
 
 
 def list_source_urls(
@@ -78,8 +106,8 @@ def list_source_urls(
 
 def _list_source_objects(source: Source, prefix: str) -> Iterator[Object]:
     if isinstance(source, Bucket):
-        names = _list_names(source, _url_of(source, prefix), _endpoint_of(source))
-        yield from map(source.object, names)
+        for entry in _list_entries(source, url_of(source, prefix), endpoint_of(source)):
+            yield source.object(entry.n)
     elif isinstance(source, ObjectGroup):
         names = (name for name in source.list_names() if name.startswith(prefix))
         yield from map(source.bck.object, names)
@@ -92,8 +120,28 @@ def _list_source_objects(source: Source, prefix: str) -> Iterator[Object]:
         )
 
 
-def _list_names(bucket: Bucket, url: ParsedURL, endpoint: str, page_size: int = 0) -> Iterator[str]:
-    """Yield the names that begin with ``url.name``, in order.
+def list_members(shard: ParsedURL, endpoint: str, settings: Settings) -> Iterator[str]:
+    """Yield the names of the files in a tar, tgz, zip or lz4 object; the cluster opens it.
+
+    In the order of the names, not in that of the archive. There is none if the cluster does not
+    take the object for an archive, by its name or its first bytes.
+
+    Raises:
+        BucketNotFoundError: The cluster has no such bucket.
+    """
+    folder = f"{shard.name}/"
+    message = _message(shard.name, "", settings.page_size, "name")
+    message.flags = [ListObjectFlag.ARCH_DIR]
+    bucket = bucket_for(shard, endpoint, settings)
+    for entry in _list_pages(bucket, shard, endpoint, message):
+        if entry.n.startswith(folder):
+            yield entry.n.removeprefix(folder)
+
+
+def _list_entries(
+    bucket: Bucket, url: ParsedURL, endpoint: str, page_size: int = 0, props: str = "name"
+) -> Iterator[BucketEntry]:
+    """Yield the entries whose names begin with ``url.name``, in order.
 
     A prefix without a slash at its end is not left to AIStore: where it has a folder of that
     name it lists the folder alone and silently leaves out ``train.txt`` beside ``train/1.jpg``,
@@ -105,31 +153,35 @@ def _list_names(bucket: Bucket, url: ParsedURL, endpoint: str, page_size: int = 
         prefix = prefix[: prefix.rfind("/") + 1]
         if url.name and not url.uuid:  # a remote cluster lists from its first name on only
             start_after = _just_before(url.name)
-    for name in _list_pages(bucket, url, endpoint, page_size, prefix, start_after):
-        if name.startswith(url.name):
-            yield name
-        elif name > url.name:
+    message = _message(prefix, start_after, page_size, props)
+    for entry in _list_pages(bucket, url, endpoint, message):
+        if entry.n.startswith(url.name):
+            yield entry
+        elif entry.n > url.name:
             return
 
 
-def _list_pages(
-    bucket: Bucket, url: ParsedURL, endpoint: str, page_size: int, prefix: str, start_after: str
-) -> Iterator[str]:
-    # Not the SDK's iterator: it fails on an empty page that is not the last.
-    message = ListObjectsMsg(
+def _message(prefix: str, start_after: str, page_size: int, props: str) -> ListObjectsMsg:
+    return ListObjectsMsg(
         prefix=prefix,
         page_size=page_size,
         uuid="",
-        props="name",
+        props=props,
         continuation_token="",
         flags=[],
         target="",
         start_after=start_after,
     )
+
+
+def _list_pages(
+    bucket: Bucket, url: ParsedURL, endpoint: str, message: ListObjectsMsg
+) -> Iterator[BucketEntry]:
+    # Not the SDK's iterator: it fails on an empty page that is not the last.
     while True:
         with translated_errors(url, endpoint):
             page = _request_page(bucket, message)
-        yield from [entry.n for entry in page.entries]
+        yield from page.entries
         if not page.continuation_token:
             return
         message.uuid, message.start_after = page.uuid, ""
@@ -155,7 +207,8 @@ def _just_before(name: str) -> str:
     return f"{name[:-1]}{chr(0xD7FF if code == 0xDFFF else code)}\U0010ffff"  # no surrogates
 
 
-def _url_of(bucket: Bucket, prefix: str) -> ParsedURL:
+def url_of(bucket: Bucket, prefix: str) -> ParsedURL:
+    """Return the SDK's bucket, and a prefix in it, as a URL taken apart."""
     namespace = bucket.namespace
     return ParsedURL(
         bucket.provider.value,
@@ -166,5 +219,6 @@ def _url_of(bucket: Bucket, prefix: str) -> ParsedURL:
     )
 
 
-def _endpoint_of(bucket: Bucket) -> str:
-    return bucket.client.base_url.removesuffix("/v1")
+def endpoint_of(source: AISSource) -> str:
+    """Return the address of the cluster that a source's own client talks to."""
+    return source.client.base_url.removesuffix("/v1")

@@ -11,6 +11,7 @@ from aisdatapipes.counters import Tally
 from aisdatapipes.errors import (
     AISPipeError,
     AuthenticationError,
+    CertificateError,
     ClusterUnreachableError,
     TooManyErrorsError,
 )
@@ -23,7 +24,7 @@ OnError = Literal["raise", "skip"] | Callable[[str, AISPipeError], bytes | None]
 """``"raise"``, ``"skip"``, or what to call with URL and error: it returns content, or None to
 skip. It has to pickle if worker processes are spawned."""
 
-NEVER_SKIPPED = (AuthenticationError, ClusterUnreachableError)
+NEVER_SKIPPED = (AuthenticationError, CertificateError, ClusterUnreachableError)
 """About the cluster, not about one object: skipping would only empty the epoch."""
 
 

@@ -36,11 +36,11 @@ class RangedObject(io.RawIOBase):
         response = response or request.send()
         self._request = request
         self._tally = current_tally()  # what is asked for later, by the consumer, counts too
-        self.size = int(response.headers["Content-Length"])
+        self.size = _size_of(response)
         self._version = _version_of(response)
-        self._position = 0
+        self._position = request.begin
         self._response: BaseHTTPResponse | None = response
-        self._response_position = 0
+        self._response_position = request.begin
         self._response_end = self.size
         self._range_bytes = request.settings.read_ahead_bytes
         self._checksum = Checksum(response.headers, request.thing) if request.is_verified else None
@@ -169,6 +169,12 @@ class RangedObject(io.RawIOBase):
         else:
             self._response.close()
         self._response = None
+
+
+def _size_of(response: BaseHTTPResponse) -> int:
+    """Return the bytes of the whole object, of which the response may have a range."""
+    _, _, total = response.headers.get("Content-Range", "").rpartition("/")
+    return int(total or response.headers["Content-Length"])
 
 
 def _version_of(response: BaseHTTPResponse) -> dict[str, str]:

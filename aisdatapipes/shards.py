@@ -9,17 +9,18 @@ from dataclasses import replace
 from typing import IO
 
 from aisdatapipes.counters import Tally
-from aisdatapipes.errors import AISPipeError
+from aisdatapipes.errors import AISPipeError, ObjectChangedError
 from aisdatapipes.fetching import ObjectRequest
+from aisdatapipes.manifest import ManifestEntry
 from aisdatapipes.options import ErrorPolicy, ReadOptions, Skips
 from aisdatapipes.reading import read_objects
-from aisdatapipes.streams import ObjectStream
+from aisdatapipes.streams import ObjectStream, size_of
 from aisdatapipes.tar import Sample, SupportsRead, TarReader, group_samples
 
-__all__ = ["read_samples"]
+__all__ = ["SHARD_OPTIONS", "check_size", "read_samples", "samples_of", "unbuffered"]
 
-# A GET for each shard, of which few are open: one is big enough to fill the wire.
-_OPTIONS = ReadOptions(max_batch=1, concurrency=2)
+SHARD_OPTIONS = ReadOptions(max_batch=1, concurrency=2)
+"""A GET for each shard, of which few are open: one is big enough to fill the wire."""
 
 
 def read_samples(
@@ -45,7 +46,7 @@ def read_samples(
         AISPipeError: A shard cannot be read.
     """
     skips = Skips(policy, tally)
-    shards = read_objects(urls, parse, replace(_OPTIONS, policy=policy), tally, skips)
+    shards = read_objects(urls, parse, replace(SHARD_OPTIONS, policy=policy), tally, skips)
     with closing(shards):
         for url, file in shards:
             for sample in _read_shard(url, file, skips, tally):
@@ -55,22 +56,43 @@ def read_samples(
 def _read_shard(url: str, file: IO[bytes], skips: Skips, tally: Tally) -> Iterator[Sample]:
     done = 0
     try:
-        with _unbuffered(file) as shard:
-            for sample in _samples_of(shard, url, tally):
+        with unbuffered(file) as shard:
+            for sample in samples_of(shard, url, tally):
                 yield sample
                 done += 1
     except AISPipeError as error:
         content = skips.content_for(url, error)
-        if content is None:
-            return
-        samples = _samples_of(io.BytesIO(content), url, tally)
-        yield from (sample for number, sample in enumerate(samples) if number >= done)
+        if content is not None:
+            samples = samples_of(io.BytesIO(content), url, tally)
+            yield from (sample for number, sample in enumerate(samples) if number >= done)
 
 
-def _samples_of(file: SupportsRead, url: str, tally: Tally) -> Iterator[Sample]:
-    return group_samples(TarReader(file, url).files(), url, tally)
+def samples_of(
+    file: SupportsRead, url: str, tally: Tally | None = None, begin: int = 0
+) -> Iterator[Sample]:
+    """Yield the samples of an open shard, or of one that is open from byte `begin` on."""
+    return group_samples(TarReader(file, url, begin).files(), url, tally)
 
 
-def _unbuffered(file: IO[bytes]) -> IO[bytes] | io.RawIOBase:
+def unbuffered(file: IO[bytes]) -> IO[bytes] | io.RawIOBase:
     """Return the file under a stream: the reader of tars asks for large pieces itself."""
     return file.detach() if isinstance(file, ObjectStream) else file
+
+
+def check_size(entry: ManifestEntry, file: IO[bytes], begin: int) -> None:
+    """Make sure that a shard that is taken up in its middle is the one that was begun.
+
+    Args:
+        entry: The shard as it was listed.
+        file: The shard, open from byte `begin` on.
+        begin: Where it is taken up.
+
+    Raises:
+        ObjectChangedError: Its size is another one now.
+    """
+    size = size_of(file) if isinstance(file, ObjectStream) else begin + size_of(file)
+    if entry.size not in (-1, size):
+        raise ObjectChangedError(
+            f"{entry.url} had {entry.size} bytes when it was listed, now it has {size}: it cannot "
+            "be taken up in its middle; start its epoch anew"
+        )

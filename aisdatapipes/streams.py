@@ -16,7 +16,7 @@ from aisdatapipes.ranges import RangedObject
 from aisdatapipes.retries import retry
 from aisdatapipes.translation import translated_errors
 
-__all__ = ["ObjectStream", "open_object", "open_raw", "size_of"]
+__all__ = ["ObjectStream", "open_object", "read_range", "size_of"]
 
 _MENDABLE = (ChecksumError, IncompleteReadError, ClusterTimeoutError)
 
@@ -49,16 +49,26 @@ def _open(request: ObjectRequest) -> IO[bytes]:
         return io.BytesIO(ranges.readall())
 
 
-def open_raw(request: ObjectRequest) -> io.RawIOBase:
-    """Open an object unbuffered, for readers that ask for large pieces themselves.
-
-    The positions and reconnections of an `ObjectStream`, without its buffer.
+def read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes:
+    """Return the bytes of an object from a first to a last one, both included.
 
     Raises:
-        ObjectNotFoundError: There is no such object.
+        IncompleteReadError: The cluster sent fewer.
         AISPipeError: Another failure, as `aisdatapipes.translation.ERROR_TABLE` maps it.
     """
-    return RangedObject(request)
+    return retry(lambda: _read_range(request, first_byte, last_byte), _MENDABLE, request.settings)
+
+
+def _read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes:
+    response = request.send(first_byte, last_byte)
+    with translated_errors(request.url, request.endpoint):
+        content = response.read()
+    response.release_conn()
+    if len(content) != last_byte + 1 - first_byte:
+        raise IncompleteReadError(
+            f"{len(content)} bytes came of bytes {first_byte} to {last_byte} of {request.thing}"
+        )
+    return content
 
 
 def size_of(file: IO[bytes]) -> int:

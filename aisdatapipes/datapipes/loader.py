@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import closing
-from dataclasses import replace
 from typing import Literal, cast
 
 from torch.utils.data import IterDataPipe
 from torch.utils.data.datapipes.utils.common import StreamWrapper
 
 from aisdatapipes.client import resolve_endpoint
-from aisdatapipes.counters import Counters, Report
+from aisdatapipes.counters import Counters
 from aisdatapipes.datapipes.sources import as_pipe
-from aisdatapipes.fetching import ObjectRequest
-from aisdatapipes.options import ErrorPolicy, OnError, ReadOptions
-from aisdatapipes.reading import read_objects
+from aisdatapipes.objects import ObjectReader
+from aisdatapipes.options import OnError, ReadOptions
 from aisdatapipes.settings import Settings
 
 __all__ = ["AISFileLoader"]
@@ -96,30 +94,22 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         self.length = length
         self.etl_name = etl_name
         self.settings = settings or Settings()
-        if verify not in (None, "checksum"):
-            raise ValueError(f"verify is {verify!r}: give 'checksum' or None")
-        if verify and etl_name:
-            raise ValueError("an ETL's results have no checksums: give verify or etl_name")
         self.verify = verify
-        self._options = ReadOptions(
-            max_inflight_bytes,
-            max_batch,
-            concurrency,
-            ordered,
-            # So that what concurrent GETs hold in memory stays within the budget.
-            min(self.settings.whole_object_bytes, max_inflight_bytes // max(concurrency, 1)),
-            ErrorPolicy(on_error, max_errors),
+        self._reader = ObjectReader(
+            self.url,
+            etl_name,
+            max_inflight_bytes=max_inflight_bytes,
+            max_batch=max_batch,
+            concurrency=concurrency,
+            ordered=ordered,
+            on_error=on_error,
+            max_errors=max_errors,
+            verify=verify,
+            settings=settings,
         )
-        self._read_settings = replace(
-            self.settings, whole_object_bytes=self._options.whole_object_bytes
-        )
-        self._report = Report()
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
-        objects = read_objects(
-            self.source_datapipe, self._request_for, self._options, self._report.tally()
-        )
-        with closing(objects):
+        with closing(self._reader.stream(self.source_datapipe)) as objects:
             for url, file in objects:
                 yield url, StreamWrapper(file, name=url)
 
@@ -138,14 +128,8 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
             >>> pipe.counters().objects
             1
         """
-        return self._report.counters()
+        return self._reader.report.counters()
 
     def skipped_urls(self) -> list[str]:
         """Return the URLs that ``on_error`` left out until now, of all worker processes."""
-        return self._report.skipped_urls()
-
-    def _request_for(self, url: str) -> ObjectRequest:
-        is_verified = self.verify is not None
-        return ObjectRequest.parse(
-            url, self.url, self._read_settings, self.etl_name, is_verified=is_verified
-        )
+        return self._reader.report.skipped_urls()

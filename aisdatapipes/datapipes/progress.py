@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any, TypeVar
 
-from torch.utils.data import IterDataPipe, get_worker_info
+from torch.utils.data import IterDataPipe
 
+from aisdatapipes.bars import with_bar
 from aisdatapipes.streams import ObjectStream, size_of
 
 __all__ = ["AISProgress"]
@@ -44,24 +45,7 @@ class AISProgress(IterDataPipe[_T]):
         self.total = total
 
     def __iter__(self) -> Iterator[_T]:
-        worker = get_worker_info()
-        number = worker.id if worker else 0
-        label = f"worker {number} " if worker else ""
-        with _tqdm()(
-            desc=f"{label}{self.description}".strip(),
-            total=self._expected(),
-            unit=" objects",
-            position=number,
-            disable=None,  # without a terminal
-        ) as bar:
-            megabytes = 0.0
-            for item in self.source_datapipe:
-                megabytes += _bytes_in(item) / 1e6
-                bar.update()
-                elapsed_s = bar.format_dict["elapsed"] if not bar.disable else 0
-                if elapsed_s:
-                    bar.set_postfix_str(f"{megabytes / elapsed_s:.1f} MB/s", refresh=False)
-                yield item
+        yield from with_bar(self.source_datapipe, _bytes_in, self.description, self._expected())
 
     def __len__(self) -> int:
         return len(self.source_datapipe)  # pyright: ignore[reportArgumentType]
@@ -71,16 +55,6 @@ class AISProgress(IterDataPipe[_T]):
             return self.total if self.total is not None else len(self)
         except TypeError:
             return None
-
-
-def _tqdm() -> Any:
-    try:
-        from tqdm import tqdm
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "show_progress_by_ais needs tqdm: pip install 'aisdatapipes[progress]'"
-        ) from None
-    return tqdm
 
 
 def _bytes_in(item: Any) -> int:

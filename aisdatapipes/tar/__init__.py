@@ -23,6 +23,6 @@ Example:
 from aisdatapipes.tar.members import TarMember
 from aisdatapipes.tar.pieces import SupportsRead
 from aisdatapipes.tar.reader import File, TarReader
-from aisdatapipes.tar.samples import Sample, group_samples
+from aisdatapipes.tar.samples import Sample, group_samples, key_of
 
-__all__ = ["File", "Sample", "SupportsRead", "TarMember", "TarReader", "group_samples"]
+__all__ = ["File", "Sample", "SupportsRead", "TarMember", "TarReader", "group_samples", "key_of"]

@@ -11,7 +11,7 @@ from aisdatapipes.counters import Tally
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.tar.reader import File
 
-__all__ = ["Sample", "group_samples"]
+__all__ = ["Sample", "group_samples", "key_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +86,17 @@ def group_samples(
         logger.info("%s: %d members are left out, they belong to no sample", url, left_out)
         if tally:
             tally.add("left_out", left_out)
+
+
+def key_of(name: str) -> str:
+    """Return the key of a member's sample; empty if it belongs to none.
+
+    Example:
+        >>> key_of("a/1.seg.png"), key_of("README")
+        ('a/1', '')
+    """
+    key, extension = _split(name)
+    return key if extension else ""
 
 
 def _stem_of(key: str) -> str:
