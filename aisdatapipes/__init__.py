@@ -25,18 +25,45 @@ from aisdatapipes.datapipes import (
     AISSampleLoader,
     AISSourceLister,
 )
+from aisdatapipes.datasets import (
+    AISBaseIterDataset,
+    AISBaseMapDataset,
+    AISDataset,
+    AISIterDataset,
+    AISMapDataset,
+    AISMultiShardStream,
+    AISShardReader,
+    ZeroDict,
+)
+from aisdatapipes.manifest import Manifest, ManifestEntry
+from aisdatapipes.resuming import merge_states
+from aisdatapipes.sampling import DynamicBatchSampler
 from aisdatapipes.settings import Settings
+from aisdatapipes.worker_client import WorkerRequestClient
 
 __all__ = [
+    "AISBaseIterDataset",
+    "AISBaseMapDataset",
+    "AISDataset",
     "AISFileLister",
     "AISFileListerIterDataPipe",
     "AISFileLoader",
     "AISFileLoaderIterDataPipe",
+    "AISIterDataset",
+    "AISMapDataset",
+    "AISMultiShardStream",
     "AISProgress",
     "AISSampleLoader",
+    "AISShardReader",
     "AISSourceLister",
     "Counters",
+    "DynamicBatchSampler",
+    "Manifest",
+    "ManifestEntry",
     "Settings",
+    "WorkerRequestClient",
+    "ZeroDict",
     "errors",
+    "merge_states",
 ]
 __version__ = version("aisdatapipes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import socket
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -9,12 +10,20 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from aistore.sdk import Bucket
+from aistore.sdk.authn import AuthNClient
+from aistore.sdk.authn.access_attr import AccessAttr
 
-from aisdatapipes.testing import LocalCluster
+from aisdatapipes.testing import AuthnServer, LocalCluster
 from faults import FaultProxy
 from tars import shard
 
+# Else each of its children imports torch anew, for two seconds or so of a core.
+multiprocessing.set_forkserver_preload(["torch.utils.data", "aisdatapipes"])
+
 PutObject = Callable[[Bucket, str, bytes], None]
+
+KEPT = [f"{number:02d}" for number in range(12)]
+"""The objects in the buckets of `authn_cluster`; each holds its own name."""
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +53,42 @@ def faults(ais_cluster: LocalCluster) -> Iterator[FaultProxy]:
     """A proxy in front of the shared cluster, with no rules yet."""
     with FaultProxy(ais_cluster.endpoint) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def no_token_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No token comes from the environment of this run."""
+    for name in ("AIS_AUTHN_TOKEN", "AIS_AUTHN_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def authn() -> Iterator[AuthnServer]:
+    """A token server."""
+    with AuthnServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def authn_cluster(authn: AuthnServer) -> Iterator[LocalCluster]:
+    """A cluster that wants tokens, with the buckets ``open`` and ``closed``."""
+    with LocalCluster(auth_secret=authn.secret) as cluster:
+        for name in ("open", "closed"):
+            bucket = cluster.client().bucket(name).create()
+            for key in KEPT:
+                bucket.object(key).get_writer().put_content(key.encode())
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def token(authn: AuthnServer, authn_cluster: LocalCluster) -> str:
+    """A reader's token: it lists and reads ``open``, and nothing else."""
+    admin = authn.client()
+    admin.cluster_manager().register("mine", [authn_cluster.endpoint])
+    rights = [AccessAttr.GET, AccessAttr.OBJ_LIST, AccessAttr.OBJ_HEAD]
+    admin.role_manager().create("reader", "reads one bucket", "mine", rights, "open")
+    admin.user_manager().create("ann", ["reader"], "a password")
+    return AuthNClient(authn.endpoint).login("ann", "a password")
 
 
 def _put(address: str, path: str, data: bytes, expected: int) -> str:

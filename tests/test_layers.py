@@ -29,7 +29,7 @@ ROWS = [
     | {"file_counts", "sample_counts", "shard_progress", "shared_once"}
     | {"sharding", "shuffling", "ranks", "resuming", "cursors", "epochs", "bars"},
     {"client", "translation", "worker_client"},
-    {"urls", "errors", "settings", "counters", "threads"},
+    {"urls", "errors", "settings", "tokens", "counters", "threads"},
 ]
 NEIGHBOURS_MAY_MEET = [ROWS[-3], ROWS[-1]]
 
@@ -53,7 +53,7 @@ ROOMS_OF = {
         "testing",
         "demo",
     },
-    "requests": {"client", "errors", "translation", "worker_client"},
+    "requests": {"client", "errors", "tokens", "translation", "worker_client"},
     "urllib3": {"client", "translation", "fetching", "streams", "ranges", "batches"},
     "tenacity": {"client", "worker_client"},
     "xxhash": {"checksums"},

@@ -13,7 +13,15 @@ from torch.utils.data import DataLoader
 from benchmarks.job import Job
 from benchmarks.readers.loading import batch_of_sizes, loader_settings
 
-__all__ = ["batch_dataset", "iter_dataset", "iter_in_workers", "map_dataset", "names", "shards"]
+__all__ = [
+    "batch_dataset",
+    "iter_dataset",
+    "iter_in_workers",
+    "map_dataset",
+    "map_shuffled",
+    "names",
+    "shards",
+]
 
 
 def names(job: Job) -> Iterator[int]:
@@ -37,6 +45,14 @@ def map_dataset(job: Job) -> Iterator[int]:
     """``AISMapDataset``, from the first index to the last."""
     dataset = AISMapDataset(_bucket(job))
     return (len(dataset[index][1]) for index in range(len(dataset)))
+
+
+def map_shuffled(job: Job) -> Iterator[int]:
+    """``AISMapDataset`` in a DataLoader that shuffles."""
+    dataset = AISMapDataset(_bucket(job))
+    settings = loader_settings(job)
+    for sizes in DataLoader(dataset, shuffle=True, collate_fn=batch_of_sizes, **settings):
+        yield from sizes
 
 
 def batch_dataset(job: Job) -> Iterator[int]:

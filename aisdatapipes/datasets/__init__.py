@@ -1,0 +1,20 @@
+"""The datasets: classes that torch's DataLoader takes, by index or by iteration."""
+
+from aisdatapipes.datasets.iterable import AISIterDataset
+from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
+from aisdatapipes.datasets.map import AISDataset, AISMapDataset
+from aisdatapipes.datasets.map_base import AISBaseMapDataset
+from aisdatapipes.datasets.multishard import AISMultiShardStream
+from aisdatapipes.datasets.shard_reader import AISShardReader
+from aisdatapipes.datasets.zero_dict import ZeroDict
+
+__all__ = [
+    "AISBaseIterDataset",
+    "AISBaseMapDataset",
+    "AISDataset",
+    "AISIterDataset",
+    "AISMapDataset",
+    "AISMultiShardStream",
+    "AISShardReader",
+    "ZeroDict",
+]

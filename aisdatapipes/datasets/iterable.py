@@ -1,0 +1,38 @@
+"""The iterable dataset of objects: name and content of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
+
+__all__ = ["AISIterDataset"]
+
+
+class AISIterDataset(AISBaseIterDataset):
+    """Objects as ``(name, content)``, each rank and worker its share, in the order of the sources.
+
+    Arguments, errors, state and the rest are those of `AISBaseIterDataset`.
+
+    Args:
+        ais_source_list: See `AISBaseIterDataset`, as for all others.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> dataset = AISIterDataset(urls_list="ais://caltech256/", shuffle=True)
+        >>> loader = DataLoader(dataset, batch_size=2, collate_fn=list)
+        >>> for epoch in range(2):
+        ...     dataset.set_epoch(epoch)
+        ...     print(sum(len(batch) for batch in loader))
+        5
+        5
+
+    Source:
+        ``AISIterDataset`` of AIStore's ``aistore.pytorch``.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return an iterator over ``(name, content)``, transformed."""
+        pairs = ((entry.name, content) for entry, content in self.read(self.share()))
+        return map(self.transform, pairs) if self.transform else pairs

@@ -1,0 +1,116 @@
+"""Map datasets: objects by their index, a DataLoader's batch by one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+from aisdatapipes.datasets.map_base import AISBaseMapDataset, Pair
+from aisdatapipes.datasets.sources import PrefixMap, Source
+from aisdatapipes.manifest import Manifest
+from aisdatapipes.options import OnError, ReadOptions
+from aisdatapipes.settings import Settings
+
+__all__ = ["AISDataset", "AISMapDataset"]
+
+
+class AISMapDataset(AISBaseMapDataset):
+    """Objects as ``(name, content)`` by index.
+
+    A `DataLoader` with a batch size reads each batch by one GetBatch request. Arguments, errors,
+    listing and the rest are those of `AISBaseMapDataset`.
+
+    Args:
+        ais_source_list: See `AISBaseMapDataset`, as for all others.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> dataset = AISMapDataset(urls_list="ais://caltech256/")
+        >>> len(dataset), dataset[-1][0]
+        (5, '004.baseball-bat/004_0001.jpg')
+        >>> loader = DataLoader(dataset, batch_size=2, shuffle=True, collate_fn=list)
+        >>> sum(len(batch) for batch in loader)
+        5
+
+    Source:
+        ``AISMapDataset`` of AIStore's ``aistore.pytorch``; it reads each object by two requests.
+    """
+
+    def __getitem__(self, index: int) -> Any:
+        """Return ``(name, content)`` of the object at an index, transformed.
+
+        Raises:
+            IndexError: There are not so many objects.
+            AISPipeError: It cannot be read, and ``on_error`` is no function that has content.
+        """
+        return self._transformed(self.read(index))
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """Return ``(name, content)`` of a batch, transformed, in the order of the indices.
+
+        What ``on_error`` skips is left out.
+
+        Raises:
+            IndexError: There are not so many objects.
+            AISPipeError: One cannot be read and is not to be skipped.
+            TooManyErrorsError: All of them were skipped, or more than `max_errors`.
+        """
+        if type(self).__getitem__ is not AISMapDataset.__getitem__:
+            return super().__getitems__(indices)  # a subclass has samples of its own
+        return [self._transformed(pair) for pair in self.read_many(indices)]
+
+    def _transformed(self, pair: Pair) -> Any:
+        return self.transform(pair) if self.transform else pair
+
+
+class AISDataset(AISMapDataset):
+    """`AISMapDataset` with the parameters that AIStore's README has: the address comes first.
+
+    Args:
+        client_url: Address of the cluster, ``http://host:port``; default that of the first
+            source, if there is one, or ``$AIS_ENDPOINT``.
+        urls_list: ``provider://bucket[/prefix]``, or several.
+
+    Example:
+        >>> dataset = AISDataset(urls_list="ais://caltech256/002.")
+        >>> for index in range(len(dataset)):
+        ...     name, content = dataset[index]
+
+    Source:
+        ``aistore/pytorch/README.md`` of AIStore, May 2024.
+    """
+
+    def __init__(
+        self,
+        client_url: str | None = None,
+        urls_list: str | Iterable[str] | None = None,
+        ais_source_list: Source | Iterable[Source] | None = None,
+        prefix_map: PrefixMap | None = None,
+        etl_name: str | None = None,
+        *,
+        manifest: Manifest | None = None,
+        transform: Callable[[Pair], Any] | None = None,
+        on_error: OnError = "raise",
+        max_errors: int | None = None,
+        verify: Literal["checksum"] | None = None,
+        max_inflight_bytes: int = ReadOptions.max_inflight_bytes,
+        max_batch: int = ReadOptions.max_batch,
+        concurrency: int = ReadOptions.concurrency,
+        settings: Settings | None = None,
+    ) -> None:
+        super().__init__(
+            ais_source_list,
+            prefix_map,
+            etl_name,
+            client_url=client_url,
+            urls_list=urls_list,
+            manifest=manifest,
+            transform=transform,
+            on_error=on_error,
+            max_errors=max_errors,
+            verify=verify,
+            max_inflight_bytes=max_inflight_bytes,
+            max_batch=max_batch,
+            concurrency=concurrency,
+            settings=settings,
+        )

@@ -1,0 +1,46 @@
+"""ZeroDict: the files of a sample, with empty ones for the extensions that others have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+__all__ = ["ZeroDict"]
+
+
+class ZeroDict(dict[str, bytes]):
+    """Files by extension; those that the sample does not have are there, and empty.
+
+    torch's default collate function makes one dictionary of lists of a batch, and needs the same
+    keys in every sample. So every extension seen so far is present, ``b""`` where the sample has
+    no such file. It is a plain dictionary otherwise, and pickles.
+
+    The trap: "so far" is in this process, so a sample that comes before the first one with a
+    ``.json`` has no ``json``; and an empty file cannot be told from a missing one. Where that
+    matters, use `AISShardReader` with ``strict=True``, which raises instead.
+
+    Args:
+        files: Content by extension.
+        keys: Extensions to have.
+        key: The sample's key: directory, and name up to the first dot.
+        url: The shard's.
+
+    Attributes:
+        key: As given.
+        url: As given.
+
+    Example:
+        >>> ZeroDict({"jpg": b"image"}, ["jpg", "cls"])
+        {'jpg': b'image', 'cls': b''}
+
+    Source:
+        ``AISShardReader.ZeroDict`` of AIStore's ``aistore.pytorch``.
+    """
+
+    def __init__(
+        self, files: Mapping[str, bytes], keys: Iterable[str] = (), key: str = "", url: str = ""
+    ) -> None:
+        super().__init__(files)
+        self.key = key
+        self.url = url
+        for extension in keys:
+            self.setdefault(extension, b"")

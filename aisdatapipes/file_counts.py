@@ -1,0 +1,76 @@
+"""File counts: how many files each shard has, without reading the shards."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+from aisdatapipes.errors import AISPipeError
+from aisdatapipes.fetching import ObjectRequest
+from aisdatapipes.listing import list_members
+from aisdatapipes.options import NEVER_SKIPPED
+from aisdatapipes.streams import open_object, read_range
+from aisdatapipes.tar import TarReader
+
+__all__ = ["UNKNOWN_COUNT", "count_files"]
+
+UNKNOWN_COUNT = -1
+"""Of a shard that cannot be read."""
+
+_CONCURRENCY = 4
+_END_MARK = bytes(1024)
+
+
+def count_files(
+    shards: Iterable[tuple[Callable[[], ObjectRequest], int]],
+    *,
+    is_tolerant: bool = False,
+    is_wary: bool = False,
+) -> bytes:
+    """Return the numbers of files in shards, as 64-bit numbers in the order of this machine.
+
+    The cluster lists the files of a shard; where it cannot, as of one that an ETL makes, the
+    shard is read. Of a shard that is cut the cluster lists what is left without a word.
+
+    Args:
+        shards: For each shard, what makes the request for it, and its bytes; -1 if unknown.
+        is_tolerant: Whether a shard that cannot be read is `UNKNOWN_COUNT`.
+        is_wary: Whether to make sure that no shard is cut. It costs a small request more for
+            every shard; one that is packed is read.
+
+    Raises:
+        AISPipeError: A shard cannot be read, and that is not tolerated; or it is about the
+            cluster, and not about one shard.
+    """
+
+    def count(shard: tuple[Callable[[], ObjectRequest], int]) -> int:
+        try:
+            return _count(*shard, is_wary=is_wary)
+        except NEVER_SKIPPED:
+            raise
+        except AISPipeError:
+            if is_tolerant:
+                return UNKNOWN_COUNT
+            raise
+
+    with ThreadPoolExecutor(_CONCURRENCY) as threads:
+        return array("q", threads.map(count, shards)).tobytes()
+
+
+def _count(make_request: Callable[[], ObjectRequest], size: int, *, is_wary: bool) -> int:
+    request = make_request()
+    if not request.etl_name:
+        listed = sum(1 for _ in list_members(request.url, request.endpoint, request.settings))
+        if listed and not (is_wary and not _has_end(request, size)):
+            return listed
+    with closing(open_object(request)) as file:
+        return sum(1 for _ in TarReader(file, request.thing).files())
+
+
+def _has_end(request: ObjectRequest, size: int) -> bool:
+    """Whether a shard has the end mark of a plain tar."""
+    if size < len(_END_MARK):
+        return False
+    return read_range(request, size - len(_END_MARK), size - 1) == _END_MARK

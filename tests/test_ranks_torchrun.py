@@ -1,0 +1,94 @@
+"""Jobs that torchrun starts: ranks share a dataset and make equally many steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from aistore.sdk import Bucket
+
+from conftest import PutObject
+from pairs import fill
+
+TESTS = Path(__file__).parent
+STEPS = re.compile(r"epoch \d step \d+")
+EXAMPLE = TESTS.parent / "examples" / "train_ddp.py"
+
+
+def torchrun(endpoint: str, script: Path, *arguments: str, ranks: int = 2) -> str:
+    """Run a script in ranks that meet on this machine; return what they print."""
+    command: Sequence[str] = [
+        *(sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}"),
+        # Port 0: the system picks one.
+        *("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"),
+        *(str(script), *arguments),
+    ]
+    environment = {
+        **os.environ,
+        "AIS_ENDPOINT": endpoint,
+        "GLOO_SOCKET_IFNAME": "lo",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_two_ranks_with_two_workers(
+    ais_bucket: Bucket, put_object: PutObject, tmp_path: Path, start_method: str
+) -> None:
+    """Shares are disjoint, their union is everything, and both ranks make equally many steps."""
+    pairs = fill(ais_bucket, put_object, 48)
+    endpoint = ais_bucket.client.base_url.removesuffix("/v1")
+    job = TESTS / "torchrun_job.py"
+    torchrun(endpoint, job, f"ais://{ais_bucket.name}/", start_method, str(tmp_path))
+    one, two = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    read = [[name for batch in batches for name in batch] for batches in (one, two)]
+    assert sorted(read[0] + read[1]) == [name for name, _ in pairs]
+    assert len(one) == len(two) == 6
+
+
+@pytest.mark.parametrize("count", [47, 49])
+def test_uneven_ranks(
+    ais_bucket: Bucket, put_object: PutObject, tmp_path: Path, count: int
+) -> None:
+    """One object more or less than fits: one comes twice, and no rank waits for another."""
+    pairs = fill(ais_bucket, put_object, count)
+    endpoint = ais_bucket.client.base_url.removesuffix("/v1")
+    job = TESTS / "torchrun_job.py"
+    torchrun(endpoint, job, f"ais://{ais_bucket.name}/", "fork", str(tmp_path))
+    one, two = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    read = [name for batch in (*one, *two) for name in batch]
+    assert set(read) == {name for name, _ in pairs}
+    assert len(read) == count + 1
+    assert len(one) == len(two)
+
+
+def test_the_example_trains_and_resumes(
+    ais_bucket: Bucket, put_object: PutObject, tmp_path: Path
+) -> None:
+    """The DDP script learns, and goes on from a checkpoint, also with fewer ranks."""
+    for number in range(640):
+        digit, pixels = number % 10, bytearray(64)
+        pixels[6 * digit : 6 * digit + 8] = bytes([200 + number % 50] * 8)
+        put_object(ais_bucket, f"{digit}/{number:04d}", bytes(pixels))
+    endpoint = ais_bucket.client.base_url.removesuffix("/v1")
+    arguments = (f"ais://{ais_bucket.name}/", str(tmp_path / "digits.pt"), "--epochs=2")
+    whole = torchrun(endpoint, EXAMPLE, *arguments)
+    # 640 objects, two ranks, batches of 16: 20 steps in an epoch, the last checkpoint at 35.
+    assert set(STEPS.findall(whole)) == {"epoch 0 step 20", "epoch 1 step 40"}
+    losses = [float(loss) for loss in re.findall(r"loss (\d\.\d+)", whole)]
+    assert losses[-1] < losses[0] / 2
+    assert set(STEPS.findall(torchrun(endpoint, EXAMPLE, *arguments))) == {"epoch 1 step 40"}
+    # One rank makes ten steps of what would be five of two ranks.
+    alone = torchrun(endpoint, EXAMPLE, *arguments, ranks=1)
+    assert STEPS.findall(alone) == ["epoch 1 step 45"]
