@@ -14,8 +14,10 @@ EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
 
-test: node
-	@$(VENV)/bin/python -m pytest
+# The node with all that the tests need serves the plain tests too, so that one build is enough.
+test: $(READY)
+	@$(VENV)/bin/python tests/programs.py
+	@$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 # Silent when all is well, so that a test run's summary stays the last thing printed.
 lint: $(READY)
@@ -35,7 +37,7 @@ bench: node $(VENV)/.ready-bench $(PEER)/.ready
 	@$(VENV)/bin/python -m benchmarks
 
 $(VENV)/.ready-bench: $(READY)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS),bench]"
 	@touch $@
 
 # The last SDK that torchdata's own pipes work with. It stands before the SDK of today in the

@@ -51,7 +51,7 @@ def can_batch(request: ObjectRequest) -> bool:
     It knows no ETL, gives no checksums, and takes an object of a namespace for another one.
     """
     in_namespace = request.url.uuid or request.url.namespace
-    return not (request.etl_name or request.is_verified or in_namespace)
+    return not (request.etl or request.is_verified or in_namespace)
 
 
 class BatchStream:

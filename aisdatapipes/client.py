@@ -8,8 +8,11 @@ own and none inherits another's sockets.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import threading
+import warnings
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -17,11 +20,13 @@ import urllib3
 from aistore.sdk import Bucket, Client, Namespace
 from aistore.sdk import errors as sdk
 from aistore.sdk.retry_config import RetryConfig
+from requests.adapters import HTTPAdapter
 from tenacity import (
     RetryCallState,
     Retrying,
     before_sleep_log,
     retry_if_exception_type,
+    retry_if_not_exception_type,
     stop_after_attempt,
     stop_after_delay,
     wait_random_exponential,
@@ -30,6 +35,7 @@ from tenacity import (
 from aisdatapipes import errors
 from aisdatapipes.counters import note
 from aisdatapipes.settings import Settings
+from aisdatapipes.tokens import TokenAuth
 from aisdatapipes.urls import ParsedURL, parse_endpoint
 
 _logger = logging.getLogger(__name__)
@@ -49,7 +55,15 @@ def resolve_endpoint(url: str | None) -> str:
     return parse_endpoint(url)
 
 
-_clients: dict[tuple[str, Settings], Client] = {}
+_TLS_VARIABLES = (
+    "AIS_CLIENT_CA",
+    "AIS_CRT",
+    "AIS_CRT_KEY",
+    "AIS_SKIP_VERIFY",
+    "AIS_SKIP_VERIFY_CRT",
+)
+
+_clients: dict[tuple[object, ...], Client] = {}
 _clients_lock = threading.Lock()
 
 
@@ -58,15 +72,94 @@ def client_for(endpoint: str, settings: Settings) -> Client:
 
     Threads share it; a forked child starts with none.
     """
+    is_tls = endpoint.startswith("https:")
+    # Whoever is told to set one, and does, must get another client.
+    variables = [os.environ.get(name) for name in _TLS_VARIABLES] if is_tls else []
     with _clients_lock:
-        key = (endpoint, settings)
+        key = (endpoint, settings, *variables)
         if key not in _clients:
-            _clients[key] = Client(
-                f"{endpoint}/",  # else the SDK drops the last part of an address with a path
-                timeout=(settings.connect_timeout_s, settings.read_timeout_s),
-                retry_config=_retry_config(settings),
-            )
+            _clients[key] = _make_client(endpoint, settings)
         return _clients[key]
+
+
+def _make_client(endpoint: str, settings: Settings) -> Client:
+    with warnings.catch_warnings():
+        # The SDK warns of each client that verifies nothing; we do it once, and name the cluster.
+        warnings.filterwarnings("ignore", "Skipping SSL certificate verification", UserWarning)
+        client = Client(
+            f"{endpoint}/",  # else the SDK drops the last part of an address with a path
+            skip_verify=settings.skip_verify,
+            ca_cert=os.fspath(settings.ca_cert) if settings.ca_cert else None,  # pyright: ignore[reportArgumentType]
+            client_cert=_as_texts(settings.client_cert),  # pyright: ignore[reportArgumentType]
+            timeout=(settings.connect_timeout_s, settings.read_timeout_s),
+            retry_config=_retry_config(settings),
+        )
+    requester = client.bucket("any").client
+    requester.token = ""  # the SDK's would be the same as long as the client lives
+    session = requester.session_manager.session
+    session.auth = TokenAuth(settings)
+    is_tls = endpoint.startswith("https:")
+    if is_tls:
+        _check_files(session.verify, *(session.cert or ()))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter(session.get_adapter(scheme), session.verify))
+    if is_tls and not session.verify:
+        # As the SDK does: urllib3's own warning comes with every connection.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        _warn_of(endpoint)
+    return client
+
+
+def _as_texts(paths: tuple[Any, Any] | None) -> tuple[str, str] | None:
+    return (os.fspath(paths[0]), os.fspath(paths[1])) if paths else None
+
+
+def _check_files(*files: object) -> None:
+    for file in files:
+        if isinstance(file, str) and not Path(file).exists():
+            raise errors.CertificateError(
+                f"no certificate at {file}: correct AIS_CLIENT_CA, AIS_CRT and AIS_CRT_KEY, or "
+                "ca_cert and client_cert of the settings"
+            )
+
+
+_warned: set[str] = set()
+
+
+def _warn_of(endpoint: str) -> None:
+    """Warn once, and not from workers too."""
+    if endpoint in _warned or multiprocessing.parent_process() is not None:
+        return
+    _warned.add(endpoint)
+    warnings.warn(
+        f"the certificate of {endpoint} is not verified (skip_verify): whoever is on the way can "
+        "read and change all data and tokens; give ca_cert instead",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+class _Adapter(HTTPAdapter):
+    """Mends two things that requests does.
+
+    It lets ``$REQUESTS_CA_BUNDLE`` go before the certificate that a session was given. And where
+    a redirect leads to a name that ends with a semicolon, it leaves that out, so that another
+    object would be read.
+    """
+
+    def __init__(self, like: Any, verify: bool | str) -> None:
+        super().__init__()
+        self.__setstate__(like.__getstate__())  # pool sizes and retries
+        self._verify = verify
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        """Send a request; to verify by True leaves it to requests and the environment."""
+        if self._verify is not True:
+            options["verify"] = self._verify
+        response = super().send(*args, **options)
+        if ";" in (location := response.headers.get("Location", "")):
+            response.headers["Location"] = location.replace(";", "%3B")
+        return response
 
 
 def bucket_for(url: ParsedURL, endpoint: str, settings: Settings) -> Bucket:
@@ -105,6 +198,7 @@ def _retry_config(settings: Settings) -> RetryConfig:
             total=settings.max_retries,
             connect=0,
             read=0,
+            other=0,  # failures of TLS
             status_forcelist=(429, 500, 502, 503, 504),
             backoff_factor=settings.first_backoff_s,
             backoff_max=settings.max_backoff_s,
@@ -116,7 +210,8 @@ def _retry_config(settings: Settings) -> RetryConfig:
             | stop_after_delay(settings.retry_deadline_s),
             wait=wait_random_exponential(settings.first_backoff_s, settings.max_backoff_s),
             # The SDK's default would also retry a missing object, for a minute.
-            retry=retry_if_exception_type(
+            retry=retry_if_not_exception_type(requests.exceptions.SSLError)
+            & retry_if_exception_type(
                 (
                     requests.ConnectionError,
                     requests.Timeout,

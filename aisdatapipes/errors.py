@@ -9,6 +9,7 @@
     │   └── RemoteBucketNotFoundError  ErrRemoteBckNotFound (SDK)
     ├── ObjectNotFoundError            ErrObjNotFound (SDK), FileNotFoundError; status 404
     ├── ETLNotFoundError               ErrETLNotFound (SDK), LookupError; status 404
+    ├── ETLFailedError                 RuntimeError; status as the ETL has it
     ├── AuthenticationError            PermissionError; status 401
     ├── AccessDeniedError              PermissionError; status 403
     ├── ObjectBusyError                ErrGETConflict (SDK), BlockingIOError; status 409
@@ -63,6 +64,7 @@ __all__ = [
     "ClusterError",
     "ClusterTimeoutError",
     "ClusterUnreachableError",
+    "ETLFailedError",
     "ETLNotFoundError",
     "EndpointError",
     "IncompleteReadError",
@@ -133,6 +135,10 @@ class ETLNotFoundError(AISPipeError, ErrETLNotFound, LookupError):
     """The cluster runs no ETL of this name."""
 
     status_code = 404
+
+
+class ETLFailedError(AISPipeError, RuntimeError):
+    """The ETL runs and could make nothing of this object."""
 
 
 class AuthenticationError(AISPipeError, PermissionError):

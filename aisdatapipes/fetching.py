@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from aistore.sdk import Object
 from aistore.sdk.etl import ETLConfig
@@ -12,11 +13,12 @@ from urllib3.response import BaseHTTPResponse
 from aisdatapipes.client import bucket_for
 from aisdatapipes.counters import note
 from aisdatapipes.errors import InvalidURLError
+from aisdatapipes.etl import ETLCall
 from aisdatapipes.settings import Settings
 from aisdatapipes.translation import translated_errors
 from aisdatapipes.urls import ParsedURL, parse_object_url
 
-__all__ = ["ObjectRequest"]
+__all__ = ["ETLConfig", "ObjectRequest"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,9 @@ class ObjectRequest:
     """What it takes to ask for an object, now or in another process: plain data.
 
     Attributes:
-        url: The object.
+        url: The object, and the ETL that the cluster applies to it, if any.
         endpoint: Address of the cluster.
         settings: Time-outs and retries.
-        etl_name: ETL that the cluster applies to the object; None for the object as it is.
         is_verified: Whether the object's checksum is compared when it is read to its end.
         begin: From which byte on it is read.
     """
@@ -35,14 +36,19 @@ class ObjectRequest:
     url: ParsedURL
     endpoint: str
     settings: Settings
-    etl_name: str | None = None
     is_verified: bool = False
     begin: int = 0
 
     @property
     def thing(self) -> str:
         """The object, as messages name it."""
-        return f"{self.url.name!r} in {self.url.bucket_url} at {self.endpoint}"
+        through = f", through {self.etl}" if self.etl else ""
+        return f"{self.url.name!r} in {self.url.bucket_url} at {self.endpoint}{through}"
+
+    @property
+    def etl(self) -> ETLCall | None:
+        """What the cluster makes of the object; None for the object as it is."""
+        return self.url.etl
 
     @classmethod
     def parse(
@@ -50,24 +56,30 @@ class ObjectRequest:
         url: str,
         endpoint: str,
         settings: Settings,
-        etl_name: str | None = None,
+        etl: ETLCall | None = None,
         *,
         is_verified: bool = False,
     ) -> ObjectRequest:
         """Make the request for the object at `url`.
 
-        A full URL's own ETL goes before `etl_name`.
+        A full URL's own ETL goes before `etl`.
 
         Raises:
             InvalidURLError: `url` is not that of an object, or it is a full URL of another
-                cluster: data must not decide where requests, and with them tokens, go.
+                cluster: data must not decide where requests, and with them tokens, go. Or it asks
+                for an ETL, whose results have no checksums, and `is_verified`.
         """
         parsed = parse_object_url(url)
         if parsed.endpoint not in ("", endpoint):
             raise InvalidURLError(
                 f"{url!r} is on another cluster than {endpoint}: pass url={parsed.endpoint!r}"
             )
-        return cls(parsed, endpoint, settings, parsed.etl_name or etl_name, is_verified)
+        if is_verified and parsed.etl:
+            raise InvalidURLError(
+                f"{url!r} is what an ETL makes, which has no checksum: leave out verify"
+            )
+        asked = replace(parsed, etl=etl) if etl and not parsed.etl else parsed
+        return cls(asked, endpoint, settings, is_verified)
 
     def send(self, first_byte: int | None = None, last_byte: int | None = None) -> BaseHTTPResponse:
         """Ask for the object, or for a range of its bytes.
@@ -90,7 +102,7 @@ class ObjectRequest:
         with translated_errors(self.url, self.endpoint):
             reader = self.sdk_object().get_reader(
                 byte_range=byte_range or None,
-                etl=ETLConfig(name=self.etl_name) if self.etl_name else None,
+                etl=cast("ETLConfig", self.etl),
             )
             return reader.raw()
 

@@ -61,7 +61,7 @@ def count_files(
 
 def _count(make_request: Callable[[], ObjectRequest], size: int, *, is_wary: bool) -> int:
     request = make_request()
-    if not request.etl_name:
+    if not request.etl:
         listed = sum(1 for _ in list_members(request.url, request.endpoint, request.settings))
         if listed and not (is_wary and not _has_end(request, size)):
             return listed

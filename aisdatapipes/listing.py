@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlencode
 
 from aistore.sdk import AISSource, Bucket, ListObjectFlag, Object
-from aistore.sdk.const import (
-    ACT_LIST,
-    HEADER_ACCEPT,
-    HTTP_METHOD_GET,
-    MSGPACK_CONTENT_TYPE,
-    URL_PATH_BUCKETS,
-)
-from aistore.sdk.etl import ETLConfig
 from aistore.sdk.multiobj import ObjectGroup
 from aistore.sdk.provider import Provider
-from aistore.sdk.types import ActionMsg, BucketEntry, BucketList, ListObjectsMsg
+from aistore.sdk.types import BucketEntry
 
 from aisdatapipes.client import bucket_for
 from aisdatapipes.errors import InvalidURLError
+from aisdatapipes.etl import ETLCall
+from aisdatapipes.paging import list_folder, list_pages, message_for
 from aisdatapipes.settings import Settings
-from aisdatapipes.translation import translated_errors
 from aisdatapipes.urls import ParsedURL, format_url, parse_url
 
 __all__ = [
@@ -83,25 +77,23 @@ def list_sizes(
         yield entry.n, entry.s
 
 
-def list_source_urls(
-    source: Source, prefix: str = "", etl_name: str | None = None
-) -> Iterator[str]:
+def list_source_urls(source: Source, prefix: str = "", etl: ETLCall | None = None) -> Iterator[str]:
     """Yield the full URL of every object in one of the SDK's sources.
 
     Args:
         source: A `Bucket`, an `ObjectGroup` or an `Object`. Its own client sends the requests.
         prefix: Only objects whose names begin so; applied to groups and single objects too,
             where the SDK's ``list_urls`` ignores it.
-        etl_name: ETL for the URLs to ask for.
+        etl: What the URLs are to ask ETLs for.
 
     Raises:
         TypeError: `source` is none of the three.
         BucketNotFoundError: The cluster has no such bucket.
     """
-    etl = ETLConfig(name=etl_name) if etl_name else None
+    # Not by the SDK: its `get_url` forgets pipelines, and writes arguments as Python's repr.
+    query = f"&{urlencode(etl.fields())}" if etl else ""
     for item in _list_source_objects(source, prefix):
-        # The SDK annotates `etl` as if None, its default, were not allowed.
-        yield item.get_url(etl=etl)  # pyright: ignore[reportArgumentType]
+        yield item.get_url() + query
 
 
 def _list_source_objects(source: Source, prefix: str) -> Iterator[Object]:
@@ -130,10 +122,10 @@ def list_members(shard: ParsedURL, endpoint: str, settings: Settings) -> Iterato
         BucketNotFoundError: The cluster has no such bucket.
     """
     folder = f"{shard.name}/"
-    message = _message(shard.name, "", settings.page_size, "name")
+    message = message_for(shard.name, "", settings.page_size, "name")
     message.flags = [ListObjectFlag.ARCH_DIR]
     bucket = bucket_for(shard, endpoint, settings)
-    for entry in _list_pages(bucket, shard, endpoint, message):
+    for entry in list_pages(bucket, shard, endpoint, message):
         if entry.n.startswith(folder):
             yield entry.n.removeprefix(folder)
 
@@ -153,52 +145,14 @@ def _list_entries(
         prefix = prefix[: prefix.rfind("/") + 1]
         if url.name and not url.uuid:  # a remote cluster lists from its first name on only
             start_after = _just_before(url.name)
-    message = _message(prefix, start_after, page_size, props)
-    for entry in _list_pages(bucket, url, endpoint, message):
+    message = message_for(prefix, start_after, page_size, props)
+    is_walked = bucket.provider is Provider.AIS
+    list_all = list_folder if is_walked else list_pages
+    for entry in list_all(bucket, url, endpoint, message):
         if entry.n.startswith(url.name):
             yield entry
         elif entry.n > url.name:
             return
-
-
-def _message(prefix: str, start_after: str, page_size: int, props: str) -> ListObjectsMsg:
-    return ListObjectsMsg(
-        prefix=prefix,
-        page_size=page_size,
-        uuid="",
-        props=props,
-        continuation_token="",
-        flags=[],
-        target="",
-        start_after=start_after,
-    )
-
-
-def _list_pages(
-    bucket: Bucket, url: ParsedURL, endpoint: str, message: ListObjectsMsg
-) -> Iterator[BucketEntry]:
-    # Not the SDK's iterator: it fails on an empty page that is not the last.
-    while True:
-        with translated_errors(url, endpoint):
-            page = _request_page(bucket, message)
-        yield from page.entries
-        if not page.continuation_token:
-            return
-        message.uuid, message.start_after = page.uuid, ""
-        message.continuation_token = page.continuation_token
-
-
-def _request_page(bucket: Bucket, message: ListObjectsMsg) -> BucketList:
-    """Ask for a page of names; the SDK's own call also makes an `Object` of each, as slowly."""
-    action = ActionMsg(action=ACT_LIST, value=message.as_dict())
-    return bucket.client.request_deserialize(
-        HTTP_METHOD_GET,
-        path=f"{URL_PATH_BUCKETS}/{bucket.name}",
-        res_model=BucketList,
-        headers={HEADER_ACCEPT: MSGPACK_CONTENT_TYPE},
-        json=action.model_dump(),
-        params=bucket.qparam,
-    )
 
 
 def _just_before(name: str) -> str:

@@ -34,6 +34,11 @@ class Item:
     attempts: int = 0
     is_alone: bool = False
 
+    @property
+    def joins_batches(self) -> bool:
+        """Whether it can be one of several in a GetBatch request."""
+        return not self.is_alone and can_batch(self.request)
+
     def by_itself(self) -> Item:
         """Return the same item, to be read by its own GET."""
         return replace(self, attempts=0, is_alone=True)
@@ -115,7 +120,7 @@ class Lookahead:
 
 
 def _can_join(batch: list[Item], item: Item) -> bool:
-    if item.is_alone or not can_batch(item.request):
+    if not item.joins_batches:
         return False
     return not batch or item.request.endpoint == batch[0].request.endpoint
 

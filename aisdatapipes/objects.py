@@ -10,6 +10,7 @@ from typing import IO, Literal
 
 from aisdatapipes.counters import Report
 from aisdatapipes.errors import AISPipeError, TooManyErrorsError
+from aisdatapipes.etl import ETLCall
 from aisdatapipes.fetching import ObjectRequest
 from aisdatapipes.options import NEVER_SKIPPED, ErrorPolicy, OnError, ReadOptions, Skips
 from aisdatapipes.reading import read_objects
@@ -25,7 +26,7 @@ class ObjectReader:
 
     Args:
         endpoint: Address of the cluster.
-        etl_name: ETL that the cluster applies to every object.
+        etl: What ETLs make of every object; None for the objects as they are.
         clusters: Endpoints, beside this one, that full URLs may lead to.
         max_inflight_bytes: Upper bound of the bytes that are asked for and not consumed yet, as
             far as the sizes that came by tell.
@@ -43,13 +44,13 @@ class ObjectReader:
 
     Raises:
         ValueError: A number is out of its range, a word is none of those that are known, or both
-            `verify` and `etl_name` are given.
+            `verify` and `etl` are given.
     """
 
     def __init__(
         self,
         endpoint: str,
-        etl_name: str | None = None,
+        etl: ETLCall | None = None,
         *,
         clusters: Iterable[str] = (),
         max_inflight_bytes: int = ReadOptions.max_inflight_bytes,
@@ -63,8 +64,8 @@ class ObjectReader:
     ) -> None:
         if verify not in (None, "checksum"):
             raise ValueError(f"verify is {verify!r}: give 'checksum' or None")
-        if verify and etl_name:
-            raise ValueError("an ETL's results have no checksums: give verify or etl_name")
+        if verify and etl:
+            raise ValueError("an ETL's results have no checksums: give verify or an ETL")
         settings = settings or Settings()
         # So that what concurrent GETs hold in memory stays within the budget.
         whole = min(settings.whole_object_bytes, max_inflight_bytes // max(concurrency, 1))
@@ -74,7 +75,7 @@ class ObjectReader:
         )
         self.report = Report()
         self._endpoint = endpoint
-        self._etl_name = etl_name
+        self._etl = etl
         self._clusters = [f"{cluster}/v1/" for cluster in clusters]
         self._is_verified = verify is not None
         self._settings = replace(settings, whole_object_bytes=whole)
@@ -91,7 +92,7 @@ class ObjectReader:
             if url.startswith(cluster):
                 endpoint = cluster.removesuffix("/v1/")
         return ObjectRequest.parse(
-            url, endpoint, self._settings, self._etl_name, is_verified=self._is_verified
+            url, endpoint, self._settings, self._etl, is_verified=self._is_verified
         )
 
     def stream(self, urls: Iterable[str]) -> Generator[tuple[str, IO[bytes]], None, None]:

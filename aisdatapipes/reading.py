@@ -19,12 +19,7 @@ from typing import IO, cast
 
 from aisdatapipes.batches import BatchStream
 from aisdatapipes.counters import Tally, counting, note
-from aisdatapipes.errors import (
-    INTERRUPTIONS,
-    AISPipeError,
-    ClusterError,
-    ObjectNotFoundError,
-)
+from aisdatapipes.errors import INTERRUPTIONS, AISPipeError, ClusterError, ObjectNotFoundError
 from aisdatapipes.fetching import ObjectRequest
 from aisdatapipes.lookahead import BadItem, Item, Lookahead, SizeEstimate
 from aisdatapipes.options import ReadOptions, Skips
@@ -105,6 +100,7 @@ class _Engine:
         self._skips = skips
         self._sizes = sizes
         self._can_batch = True
+        self._are_singles = False  # what was planned last, so what comes next will be too
         self._pending: deque[_Unit] = deque()
         self._consumed_bytes = 0.0  # estimate for the unit that is being consumed
 
@@ -139,6 +135,7 @@ class _Engine:
             if items is None:
                 return
             objects = len(items) if isinstance(items, list) else 0
+            self._are_singles = isinstance(items, list) and not items[0].joins_batches
             self._pending.append(_Unit(items, self._open(items), self._sizes.expected(objects)))
 
     def _has_room(self) -> bool:
@@ -156,7 +153,7 @@ class _Engine:
         return _STREAMS_AHEAD if self._sizes.are_streamed else self._options.concurrency
 
     def _batch_size(self) -> int:
-        return self._sizes.batch_size() if self._can_batch else 1
+        return self._sizes.batch_size() if self._can_batch and not self._are_singles else 1
 
     def _open(self, items: list[Item] | BadItem) -> Future:
         if isinstance(items, BadItem):
@@ -214,7 +211,10 @@ class _Engine:
                     return
                 content = stream.content()
             except ObjectNotFoundError:
-                # Asked for alone, it comes after all or says exactly what is wrong with it.
+                if item.request.url.provider != "ais":  # GetBatch asks no cloud: docs/get_batch.md
+                    self._requeue([later.by_itself() for later in items[position:]])
+                    return
+                # Asked for alone, it comes after all or says what is wrong with it.
                 yield from self._read_single(_Unit([item], self._open([item]), 0))
                 continue
             except INTERRUPTIONS:

@@ -41,7 +41,7 @@ def count_samples(urls: Sequence[str], parse: Callable[[str], ObjectRequest]) ->
 def _count(url: str, parse: Callable[[str], ObjectRequest]) -> int:
     try:
         request = parse(url)
-        if not request.etl_name:
+        if not request.etl:
             names = list_members(request.url, request.endpoint, request.settings)
             if keys := {key for key in map(key_of, names) if key}:
                 return len(keys)

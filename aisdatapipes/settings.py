@@ -1,16 +1,21 @@
-"""Settings of the connection: plain numbers in one object that pickles into every worker."""
+"""Settings of the connection: plain data in one object that pickles into every worker."""
 
 from __future__ import annotations
 
+import os
 import random
-from dataclasses import dataclass, fields
+import re
+from dataclasses import Field, dataclass, fields
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "is_token"]
+
+# What an HTTP header can carry as one word.
+_TOKEN = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, repr=False)
 class Settings:
-    """How long to wait, how often to retry, and how much to hold in memory.
+    """How long to wait, how often to retry, how much to hold in memory, and how to be let in.
 
     The defaults report a cluster that is not there within a few seconds. A job that should
     outlast a restart of the cluster raises `max_retries` and `max_backoff_s`.
@@ -29,8 +34,22 @@ class Settings:
             after a jump to another position.
         page_size: Names on a page of a listing; 0 for as many as the bucket's backend gives.
 
+        token: What the cluster knows this job by; default ``$AIS_AUTHN_TOKEN``. It is sent to the
+            endpoint only, and shown nowhere: not by ``repr``, in logs or in errors. It is pickled
+            into worker processes with the rest.
+        token_file: File with the token, alone or as AIStore's command line writes it; default
+            ``$AIS_AUTHN_TOKEN_FILE``. It is read again when it changes or when its token is
+            refused, so that a job can outlive a token.
+        ca_cert: File with the certificate of the authority that signed the cluster's; default
+            ``$AIS_CLIENT_CA``, else those that requests trusts.
+        client_cert: Files with the certificate and the key that this job shows the cluster;
+            default ``$AIS_CRT`` and ``$AIS_CRT_KEY``.
+        skip_verify: Do not check the cluster's certificate, and warn once; default
+            ``$AIS_SKIP_VERIFY_CRT``. Who is on the way then reads and changes everything.
+
     Raises:
-        ValueError: A number is negative, or a time-out or `read_ahead_bytes` is zero.
+        ValueError: A number is negative, a time-out or `read_ahead_bytes` is zero, or `token` is
+            empty or no single word.
 
     Example:
         >>> Settings(read_timeout_s=60)
@@ -46,13 +65,22 @@ class Settings:
     whole_object_bytes: int = 8 * 2**20
     read_ahead_bytes: int = 256 * 2**10
     page_size: int = 0
+    token: str | None = None
+    token_file: str | os.PathLike[str] | None = None
+    ca_cert: str | os.PathLike[str] | None = None
+    client_cert: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None
+    skip_verify: bool = False
 
     def __post_init__(self) -> None:
         needed = {"connect_timeout_s", "read_timeout_s", "read_ahead_bytes"}
         for field in fields(self):
             number = getattr(self, field.name)
+            if not isinstance(field.default, (int, float)):
+                continue
             if number < 0 or (number == 0 and field.name in needed):
                 raise ValueError(f"Settings: {field.name} is {number!r}, it must be positive")
+        if self.token is not None and not is_token(self.token):
+            raise ValueError("Settings: token is empty, or has blanks or letters beyond ASCII")
 
     def backoff_s(self, attempt: int) -> float:
         """Return a random pause in seconds before the given retry, counted from 1."""
@@ -62,8 +90,16 @@ class Settings:
     def __repr__(self) -> str:
         # Only what differs from the defaults: torch shows it with every error of a pipe.
         changed = (
-            f"{field.name}={getattr(self, field.name)!r}"
+            f"{field.name}={self._shown(field)}"
             for field in fields(self)
             if getattr(self, field.name) != field.default
         )
         return f"Settings({', '.join(changed)})"
+
+    def _shown(self, field: Field[object]) -> str:
+        return "..." if field.name == "token" else repr(getattr(self, field.name))
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can be a token: one word, as an HTTP header carries it."""
+    return _TOKEN.fullmatch(text) is not None

@@ -72,7 +72,7 @@ class ShardOpenings:
             self._ahead = place, in_thread(self._open, place)
 
     def _to_open(self, place: Place) -> Place:
-        return place if place.at and not self._stream.etl_name else Place(place.shard)
+        return place if place.at and not self._stream.etl else Place(place.shard)
 
     def _open(self, place: Place) -> IO[bytes]:
         with counting(self._tally):

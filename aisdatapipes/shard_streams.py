@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from aistore.sdk import DataShard
 
-from aisdatapipes.fetching import ObjectRequest
+from aisdatapipes.etl import ETLCall
+from aisdatapipes.fetching import ETLConfig, ObjectRequest
 from aisdatapipes.file_counts import count_files
 from aisdatapipes.listing import url_of
 from aisdatapipes.manifest import Manifest
@@ -28,21 +29,24 @@ class ShardStream:
     Attributes:
         name: What messages call it.
         manifest: The shards.
-        etl_name: ETL that the cluster applies to every shard.
+        etl: What ETLs make of every shard; None for the shards as they are.
         settings: Time-outs and retries.
     """
 
     name: str
     manifest: Manifest
-    etl_name: str | None
+    etl: ETLCall | None
     settings: Settings
 
     @classmethod
-    def listed(cls, source: DataShard, settings: Settings) -> ShardStream:
+    def listed(
+        cls, source: DataShard, settings: Settings, etl: ETLConfig | None = None
+    ) -> ShardStream:
         """List the shards; the source's own client asks.
 
         Raises:
-            TypeError: `source` is no `DataShard`.
+            TypeError: `source` is no `DataShard`, or `etl` no ``ETLConfig``.
+            ValueError: `source` has an ETL of its own, beside `etl`.
             BucketNotFoundError: The cluster has no such bucket.
             ClusterUnreachableError: Nothing answers at its endpoint.
         """
@@ -50,10 +54,11 @@ class ShardStream:
             raise TypeError(
                 f"a stream is a DataShard of the AIStore SDK, not a {type(source).__name__}"
             )
+        call = ETLCall.of(source.etl_name, etl)
         bucket, prefix = source.bucket, source.prefix or ""
         manifest = Manifest.build(ais_source_list=bucket, prefix_map={bucket: prefix})
         name = f"{url_of(bucket, '').bucket_url}/{prefix} at {manifest.endpoint}"
-        return cls(name, manifest, source.etl_name or None, settings)
+        return cls(name, manifest, call, settings)
 
     def url(self, shard: int) -> str:
         """Return the URL of a shard, by its number."""
@@ -66,7 +71,7 @@ class ShardStream:
             InvalidURLError: No object can be read by its name.
         """
         endpoint = self.manifest.endpoint
-        return ObjectRequest.parse(self.url(shard), endpoint, self.settings, self.etl_name)
+        return ObjectRequest.parse(self.url(shard), endpoint, self.settings, self.etl)
 
 
 class PairedStreams:
@@ -75,6 +80,7 @@ class PairedStreams:
     Args:
         sources: What the SDK has for them; listed now.
         settings: Time-outs and retries.
+        etl: What the cluster is to make of the shards: of all streams, or one for each.
         strict: See `Pairing`.
         is_tolerant: Whether shards that cannot be read leave the pairing of the others as it is.
 
@@ -82,15 +88,26 @@ class PairedStreams:
         streams: In the order of the tuples.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is none, or not as many ETLs as sources.
         TypeError: A source is no `DataShard`.
         AISPipeError: A listing failed.
     """
 
     def __init__(
-        self, sources: Iterable[DataShard], settings: Settings, *, strict: bool, is_tolerant: bool
+        self,
+        sources: Iterable[DataShard],
+        settings: Settings,
+        etl: ETLConfig | Sequence[ETLConfig | None] | None = None,
+        *,
+        strict: bool,
+        is_tolerant: bool,
     ) -> None:
-        self.streams = [ShardStream.listed(source, settings) for source in sources]
+        sources = list(sources)
+        etls = etl if isinstance(etl, Sequence) else [etl] * len(sources)
+        if len(etls) != len(sources):
+            raise ValueError(f"{len(etls)} ETLs for {len(sources)} streams: give one for each")
+        pairs = zip(sources, etls, strict=True)
+        self.streams = [ShardStream.listed(source, settings, one) for source, one in pairs]
         if not self.streams:
             raise ValueError("no streams to read: give data_sources=[DataShard(...), ...]")
         self.strict = strict

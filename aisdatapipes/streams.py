@@ -10,11 +10,12 @@ from typing import IO
 
 from urllib3.response import BaseHTTPResponse
 
+from aisdatapipes.answers import TAIL_BYTES, broke_off
 from aisdatapipes.errors import ChecksumError, ClusterTimeoutError, IncompleteReadError
 from aisdatapipes.fetching import ObjectRequest
 from aisdatapipes.ranges import RangedObject
 from aisdatapipes.retries import retry
-from aisdatapipes.translation import translated_errors
+from aisdatapipes.translation import failed_etl, translated_errors
 
 __all__ = ["ObjectStream", "open_object", "read_range", "size_of"]
 
@@ -33,6 +34,7 @@ def open_object(request: ObjectRequest) -> IO[bytes]:
     Raises:
         ObjectNotFoundError: There is no such object.
         IncompleteReadError: The cluster sent fewer bytes than it had announced.
+        ETLFailedError: An ETL could make nothing of it, or broke off in the middle.
         AISPipeError: Another failure, as `aisdatapipes.translation.ERROR_TABLE` maps it.
     """
     return retry(lambda: _open(request), _MENDABLE, request.settings)
@@ -41,7 +43,7 @@ def open_object(request: ObjectRequest) -> IO[bytes]:
 def _open(request: ObjectRequest) -> IO[bytes]:
     response = request.send()
     length = response.headers.get("Content-Length")
-    if request.etl_name or length is None:
+    if request.etl or length is None:
         return _spool(request, response)
     if int(length) > request.settings.whole_object_bytes:
         return ObjectStream(request, response)
@@ -123,10 +125,19 @@ def _spool(request: ObjectRequest, response: BaseHTTPResponse) -> IO[bytes]:
     limit = request.settings.whole_object_bytes
     with translated_errors(request.url, request.endpoint):
         head = response.read(limit + 1)
-        if len(head) <= limit:
-            return io.BytesIO(head)
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        file.write(head)
-        shutil.copyfileobj(response, file)
+        file = io.BytesIO(head) if len(head) <= limit else _spilled(head, response)
+    if request.etl:
+        file.seek(max(size_of(file) - TAIL_BYTES, 0))
+        if broke_off(file.read()):
+            file.close()
+            raise failed_etl("it broke off in the middle", request.url, request.endpoint)
     file.seek(0)
+    return file
+
+
+def _spilled(head: bytes, response: BaseHTTPResponse) -> IO[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    file.write(head)
+    shutil.copyfileobj(response, file)
+    file.flush()
     return file

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -17,9 +17,10 @@ from aistore.sdk.batch.errors import MultipartDecodeError
 from aistore.sdk.obj.obj_file import errors as obj_file
 
 from aisdatapipes import errors
+from aisdatapipes.answers import answer_of, failure_of_etl, reason_of, root_cause, text_of
 from aisdatapipes.urls import ParsedURL
 
-__all__ = ["ERROR_TABLE", "translate_error", "translated_errors"]
+__all__ = ["ERROR_TABLE", "failed_etl", "translate_error", "translated_errors"]
 
 _logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ ERROR_TABLE: dict[type[Exception], type[errors.AISPipeError]] = {
     obj_file.ObjectFileReaderMaxResumeError: errors.IncompleteReadError,
     obj_file.ObjectFileReaderUnexpectedEOF: errors.IncompleteReadError,
     obj_file.ObjectFileReaderStreamError: errors.ClusterUnreachableError,
+    requests.exceptions.SSLError: errors.CertificateError,
     requests.ConnectTimeout: errors.ClusterUnreachableError,
     requests.ConnectionError: errors.ClusterUnreachableError,
     requests.Timeout: errors.ClusterTimeoutError,
@@ -53,15 +55,35 @@ ERROR_TABLE: dict[type[Exception], type[errors.AISPipeError]] = {
 }
 """What the SDK and its transport raise, to what we raise; the nearest base class counts."""
 
+# What AIStore says of a token, to what we say.
+_REFUSALS = {
+    "token required": "it asks for a token and got none",
+    "expired": "the token has expired",
+}
+_REFUSED = "it does not accept the token"
+_OR_OWN_SERVER = "; an ETL of hpull:// answers itself, at an address that must be within reach"
+
 _STATUS_TABLE = {401: errors.AuthenticationError, 403: errors.AccessDeniedError}
 
 # The SDK reads what is missing out of the same message, but not for every provider and wrongly
 # for remote clusters. The first pattern that is found counts.
 _NOT_FOUND_TABLE = {
+    re.compile(" does not exist - try starting new ETL "): errors.ETLNotFoundError,
     re.compile("(^|: )failed to (lookup|HEAD remote) bucket "): errors.RemoteBucketNotFoundError,
-    re.compile('(^|: )remote bucket ".*" does not exist'): errors.RemoteBucketNotFoundError,
+    re.compile(r'^remote-cluster\[.*\]: bucket ".*" does not'): errors.RemoteBucketNotFoundError,
     re.compile('(^|: )bucket ".*" does not exist'): errors.BucketNotFoundError,
     re.compile("does not exist"): errors.ObjectNotFoundError,
+}
+
+# The same, where AIStore answers with another status than 404: 400 for further ETLs of a pipeline
+# and for remote clusters, 500 for Google's storage, whose library wraps the errors that
+# `gcpErrorToAISError` compares with.
+_MISSING_STAGE = re.compile(r'etl="(.*)"\] entry not found in the target')
+_NOT_FOUND_ANYHOW_TABLE = {
+    _MISSING_STAGE: errors.ETLNotFoundError,
+    re.compile('(^|: )remote bucket ".*" does not exist'): errors.RemoteBucketNotFoundError,
+    re.compile("storage: bucket doesn't exist"): errors.RemoteBucketNotFoundError,
+    re.compile("storage: object doesn't exist"): errors.ObjectNotFoundError,
 }
 
 
@@ -83,30 +105,56 @@ def translated_errors(url: ParsedURL, endpoint: str) -> Iterator[None]:
     except errors.AISPipeError:
         raise
     except tuple(ERROR_TABLE) as error:
-        _logger.debug("%s at %s failed", url.bucket_url, endpoint, exc_info=error)
+        # The chain behind a refusal may hold the token: the cluster repeats one that has expired.
+        chain = None if getattr(error, "status_code", 0) in _STATUS_TABLE else error
+        _logger.debug("%s at %s failed", url.bucket_url, endpoint, exc_info=chain)
         raise translate_error(error, url, endpoint) from None
 
 
 def translate_error(error: Exception, url: ParsedURL, endpoint: str) -> errors.AISPipeError:
     """Return our error for one of the SDK or its transport, with a message for the user."""
-    kind = _kind_of(error)
-    translated = kind(_message(kind, error, url, endpoint))
-    translated.status_code = getattr(error, "status_code", 0) or kind.status_code
+    kind, words = _kind_of(error), failure_of_etl(error) if url.etl else None
+    if kind is errors.ClusterError and words is not None:
+        translated = failed_etl(words, url, endpoint)
+    else:
+        translated = kind(_message(kind, error, url, endpoint))
+    translated.status_code = kind.status_code or getattr(error, "status_code", 0)
     return translated
+
+
+def failed_etl(words: str, url: ParsedURL, endpoint: str) -> errors.ETLFailedError:
+    """Return the error for an ETL that could make nothing of an object; `words` say why."""
+    return errors.ETLFailedError(
+        f"{url.etl} made nothing of {url.name!r} in {url.bucket_url} at {endpoint}: {words}: "
+        f"see client.etl({url.etl.name if url.etl else ''!r}).logs()"
+    )
 
 
 def _kind_of(error: Exception) -> type[errors.AISPipeError]:
     status = getattr(error, "status_code", 0)
     if status in _STATUS_TABLE:
         return _STATUS_TABLE[status]
-    if status == HTTPStatus.NOT_FOUND and not isinstance(error, sdk.ErrETLNotFound):
-        reason = _reason(error)
-        for pattern, kind in _NOT_FOUND_TABLE.items():
-            if pattern.search(reason):
-                return kind
+    if status and not isinstance(error, sdk.ErrETLNotFound) and (kind := _missing(error, status)):
+        return kind
     if isinstance(error, requests.ConnectionError) and _is_read_timeout(error):
         return errors.ClusterTimeoutError
+    if isinstance(error, requests.ConnectionError) and _is_of_tls(error):
+        return errors.CertificateError
     return next(ERROR_TABLE[base] for base in type(error).__mro__ if base in ERROR_TABLE)
+
+
+def _missing(error: Exception, status: int) -> type[errors.AISPipeError] | None:
+    """Return the class of what is missing, if that is what the cluster says."""
+    is_not_found = status == HTTPStatus.NOT_FOUND
+    reason, answer = reason_of(error), answer_of(error)
+    tables = [_NOT_FOUND_ANYHOW_TABLE, *([_NOT_FOUND_TABLE] if is_not_found else [])]
+    for pattern, kind in [row for table in tables for row in table.items()]:
+        if pattern.search(reason):
+            return kind
+    # What a node asked another one: the cloud that it looked into need not name the bucket.
+    asked = answer.get("method"), str(answer.get("url_path"))
+    is_look_up = asked[0] == "HEAD" and asked[1].startswith("/v1/buckets/")
+    return errors.RemoteBucketNotFoundError if is_not_found and is_look_up else None
 
 
 def _is_read_timeout(error: requests.ConnectionError) -> bool:
@@ -114,11 +162,25 @@ def _is_read_timeout(error: requests.ConnectionError) -> bool:
     return isinstance(reason, urllib3.exceptions.ReadTimeoutError)
 
 
+def _is_of_tls(error: BaseException | None) -> bool:
+    """Whether TLS failed: a client's certificate is refused when the answer should be read."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def _message(
     kind: type[errors.AISPipeError], error: Exception, url: ParsedURL, endpoint: str
 ) -> str:
     thing = f"{url.name!r} in {url.bucket_url}" if url.name else url.bucket_url
-    reason = _reason(error)
+    reason = reason_of(error)
+    if url.etl and issubclass(kind, errors.ETLNotFoundError):
+        missing = _MISSING_STAGE.search(reason)
+        name = missing[1] if missing else url.etl.name
+        return (
+            f"no ETL {name!r} to read {thing} at {endpoint} through: start it, or correct its "
+            "name; client.cluster().list_etls() has those that run"
+        )
     if issubclass(kind, errors.ObjectNotFoundError):
         return f"no object {thing} at {endpoint}: list the bucket for the names it has"
     if issubclass(kind, errors.RemoteBucketNotFoundError):
@@ -127,25 +189,38 @@ def _message(
         return f"no bucket {url.bucket_url} at {endpoint}: check its name and provider"
     if issubclass(kind, errors.ClusterUnreachableError):
         return (
-            f"no AIStore cluster answers at {endpoint} ({_root_cause(error)}): check the address "
-            "(url=, AIS_ENDPOINT) and that the cluster is up"
+            f"no AIStore cluster answers at {endpoint} ({root_cause(error)}): check the address "
+            f"(url=, AIS_ENDPOINT) and that the cluster is up{_OR_OWN_SERVER if url.etl else ''}"
         )
-    return f"cannot read {thing} at {endpoint}: {reason}"
+    if issubclass(kind, errors.AuthenticationError):
+        return f"cannot read {thing} at {endpoint}: {_refusal(reason)}"
+    if issubclass(kind, errors.CertificateError):
+        return f"cannot read {thing} at {endpoint}: {_tls_failure(error)}"
+    if issubclass(kind, errors.AccessDeniedError) and "-error[" in reason:  # of a cloud
+        reason += ": check the credentials of the cluster's nodes"
+    if "HTTP request to an HTTPS server" in text_of(error):
+        reason = "it serves HTTPS: write its address as https://"
+    through = f" through {url.etl}" if url.etl else ""
+    return f"cannot read {thing} at {endpoint}{through}: {reason}"
 
 
-def _reason(error: Exception) -> str:
-    """What the cluster says of the failure: it answers with JSON that holds a message."""
-    text = str(getattr(error, "message", error)).strip()
-    try:
-        return json.loads(text)["message"]
-    except (ValueError, TypeError, KeyError):
-        status = getattr(error, "status_code", None)
-        if status is None:
-            return text
-        return f"status {status} and no message of an AIStore cluster; is it one?"
+def _refusal(reason: str) -> str:
+    """Why there was no way in, without the cluster's words: they may repeat the token."""
+    found = next((text for mark, text in _REFUSALS.items() if mark in reason), _REFUSED)
+    return f"{found}: set AIS_AUTHN_TOKEN, AIS_AUTHN_TOKEN_FILE or Settings(token=...)"
 
 
-def _root_cause(error: BaseException) -> str:
-    while cause := error.__cause__ or error.__context__:
-        error = cause
-    return getattr(error, "strerror", None) or str(error)
+def _tls_failure(error: Exception) -> str:
+    """What the TLS library says, and what to set."""
+    reason = root_cause(error)
+    if "certificate verify failed" in reason.lower():
+        return (
+            f"its certificate is not trusted ({reason}): set AIS_CLIENT_CA or "
+            "Settings(ca_cert=...) to the certificate of the authority that signed it"
+        )
+    if "alert" in reason.lower():
+        return (
+            f"it does not accept this client ({reason}): set AIS_CRT and AIS_CRT_KEY, or "
+            "Settings(client_cert=(certificate, key))"
+        )
+    return f"there is no TLS ({reason}): is its address https://, and not http://?"

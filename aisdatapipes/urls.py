@@ -6,7 +6,7 @@ Two forms name an object:
   Everything after the bucket's slash is the name, as it is: ``#``, ``?``, ``%`` and blanks
   have no meaning there and nothing is quoted.
 * ``http://host:port/v1/objects/bucket/quoted-name?provider=ais``, the full URL that the SDK's
-  sources list. It is quoted like any HTTP URL and may carry ``namespace`` and ``etl_name``.
+  sources list, quoted as any is. It may carry ``namespace`` and what asks for an ETL.
 
 `parse_url` and `format_url` are each other's inverse. The SDK's own ``parse_url`` loses what
 follows ``?`` or ``#`` and takes a remote cluster for a bucket, so it is not used here.
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from aisdatapipes.errors import EndpointError, InvalidURLError
+from aisdatapipes.etl import ETLCall, known_fields
 
 PROVIDERS = {
     "ais": "ais",
@@ -42,7 +43,7 @@ _NAMESPACE = re.compile(r"(?:@(?P<uuid>[A-Za-z0-9_-]*))?(?:#(?P<namespace>[A-Za-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE_NAME = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|^~/")
 _BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9_.-]+")
-_QUERY_FIELDS = {"provider", "namespace", "etl_name"}
+_QUERY_FIELDS = {"provider", "namespace"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class ParsedURL:
         uuid: UUID or alias of a remote AIStore cluster; empty for the cluster itself.
         namespace: Namespace of the bucket; empty for the global one.
         endpoint: ``http://host:port`` in a full URL; empty otherwise.
-        etl_name: ETL that a full URL asks for; empty for none.
+        etl: What a full URL asks ETLs for; None for the object as it is.
 
     Example:
         >>> url = parse_url("s3://photos/2024/a b#1.jpg")
@@ -70,7 +71,7 @@ class ParsedURL:
     uuid: str = ""
     namespace: str = ""
     endpoint: str = ""
-    etl_name: str = ""
+    etl: ETLCall | None = None
 
     @property
     def provider(self) -> str:
@@ -117,7 +118,7 @@ def parse_object_url(url: str) -> ParsedURL:
 
     Raises:
         InvalidURLError: As in `parse_url`, or the name is empty, or one that the cluster would
-            read another object for: it cleans empty, ``.`` and ``..`` parts away.
+            read another object for: it cleans parts away, and quotes nothing for remote clusters.
 
     Example:
         >>> parse_object_url("ais://imagenet/a/1.jpg").name
@@ -130,6 +131,11 @@ def parse_object_url(url: str) -> ParsedURL:
         raise InvalidURLError(
             f"no object can be read by the name in {url!r}: AIStore takes no empty, '.' or '..' "
             "part between slashes, no slash at an end and no '~/' in front"
+        )
+    if parsed.uuid and any(mark in parsed.name for mark in "%?#"):
+        raise InvalidURLError(
+            f"no object can be read by the name in {url!r}: AIStore asks a remote cluster for it "
+            "without quoting '%', '?' and '#', and would read another object"
         )
     return parsed
 
@@ -146,8 +152,7 @@ def format_url(parsed: ParsedURL) -> str:
     query = {"provider": parsed.scheme}
     if parsed.uuid or parsed.namespace:
         query["namespace"] = f"@{parsed.uuid}#{parsed.namespace}"
-    if parsed.etl_name:
-        query["etl_name"] = parsed.etl_name
+    query |= parsed.etl.fields() if parsed.etl else {}
     path = f"{_OBJECTS_PATH}{parsed.bucket}/{quote(parsed.name)}"
     return f"{parsed.endpoint}{path}?{urlencode(query)}"
 
@@ -193,7 +198,7 @@ def _parse_full_url(url: str) -> ParsedURL:
             f"not the full URL of an object: {url!r}: it has /v1/objects/bucket/name after the host"
         )
     fields = dict(parse_qsl(query, keep_blank_values=True))
-    if unknown := sorted(fields.keys() - _QUERY_FIELDS):
+    if unknown := sorted(fields.keys() - _QUERY_FIELDS - known_fields(fields)):
         raise InvalidURLError(f"cannot read {url!r}: its {', '.join(unknown)} is not supported")
     scheme = fields.get("provider", "ais")
     _check_scheme(scheme, url)
@@ -201,9 +206,8 @@ def _parse_full_url(url: str) -> ParsedURL:
     if rest.strip("/"):
         raise InvalidURLError(f"bad namespace in {url!r}: write it like @uuid#namespace")
     bucket, _, name = path.partition("/")
-    etl_name = fields.get("etl_name", "")
-    parsed = ParsedURL(scheme, bucket, unquote(name), uuid, namespace, endpoint, etl_name)
-    return _checked(parsed, url)
+    parts = bucket, unquote(name), uuid, namespace, endpoint, ETLCall.parse(fields)
+    return _checked(ParsedURL(scheme, *parts), url)
 
 
 def _split_namespace(rest: str, url: str) -> tuple[str, str, str]:
@@ -213,15 +217,14 @@ def _split_namespace(rest: str, url: str) -> tuple[str, str, str]:
     text, _, rest = rest.partition("/")
     if text == "@#":  # how the SDK writes the global namespace
         return "", "", rest
-    match = _NAMESPACE.fullmatch(text)
-    if match is None or not any(match.groups()):
+    if (match := _NAMESPACE.fullmatch(text)) is None or not any(match.groups()):
         raise InvalidURLError(f"bad namespace in {url!r}: write it like ais://@uuid#name/bucket/")
     return match["uuid"] or "", match["namespace"] or "", rest
 
 
 def _format_namespace(uuid: str, namespace: str) -> str:
     text = (f"@{uuid}" if uuid else "") + (f"#{namespace}" if namespace else "")
-    return f"{text}/" if text else ""
+    return text and f"{text}/"
 
 
 def _check_scheme(scheme: str, url: str) -> None:

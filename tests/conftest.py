@@ -14,6 +14,7 @@ from aistore.sdk.authn import AuthNClient
 from aistore.sdk.authn.access_attr import AccessAttr
 
 from aisdatapipes.testing import AuthnServer, LocalCluster
+from etls import cluster_with_etls
 from faults import FaultProxy
 from tars import shard
 
@@ -53,6 +54,13 @@ def faults(ais_cluster: LocalCluster) -> Iterator[FaultProxy]:
     """A proxy in front of the shared cluster, with no rules yet."""
     with FaultProxy(ais_cluster.endpoint) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def etl_cluster() -> Iterator[LocalCluster]:
+    """A cluster of two targets that run ETLs."""
+    with cluster_with_etls(2) as cluster:
+        yield cluster
 
 
 @pytest.fixture

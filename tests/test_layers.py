@@ -23,13 +23,13 @@ ROWS = [
     {"testing"},
     {"datapipes", "datasets", "sampling", "filesystem"},
     {"listing", "fetching", "streams", "tar", "batches", "lookahead", "reading", "shards"}
-    | {"options", "checksums", "ranges", "retries"}
+    | {"options", "paging", "checksums", "ranges", "retries"}
     | {"manifest", "manifest_file", "gathering", "selections", "objects", "sizing"}
     | {"pairing", "shard_files", "shard_openings", "shard_streams"}
     | {"file_counts", "sample_counts", "shard_progress", "shared_once"}
     | {"sharding", "shuffling", "ranks", "resuming", "cursors", "epochs", "bars"},
     {"client", "translation", "worker_client"},
-    {"urls", "errors", "settings", "tokens", "counters", "threads"},
+    {"urls", "errors", "settings", "tokens", "counters", "threads"} | {"answers", "etl"},
 ]
 NEIGHBOURS_MAY_MEET = [ROWS[-3], ROWS[-1]]
 
@@ -45,6 +45,7 @@ ROOMS_OF = {
         "translation",
         "errors",
         "listing",
+        "paging",
         "selections",
         "shard_streams",
         "fetching",

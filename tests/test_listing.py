@@ -74,16 +74,36 @@ def pages_of(cluster: LocalCluster) -> int:
     return int(stats["tracker"].get("lst.n", 0))
 
 
-def test_listing_goes_over_pages_lazily(
+def test_listing_goes_over_folders_lazily(
     ais_bucket: Bucket, put_object: PutObject, ais_cluster: LocalCluster
 ) -> None:
-    """The first URL needs the first page only, and each page is asked for when its turn comes."""
-    for number in range(25):
-        put_object(ais_bucket, f"{number:03d}", b"")
+    """What is more than a page is listed by folders, and each is asked for when its turn comes."""
+    names = [f"{folder}/{number}" for folder in "abc" for number in range(5)]
+    for name in names:
+        put_object(ais_bucket, name, b"")
     before = pages_of(ais_cluster)
     urls = list_urls(f"ais://{ais_bucket.name}", ais_cluster.endpoint, Settings(page_size=10))
     seen = [(url[-3:], pages_of(ais_cluster) - before) for url in urls]
-    assert seen == [(f"{number:03d}", number // 10 + 1) for number in range(25)]
+    assert seen == [(name, 3 + number // 5) for number, name in enumerate(names)]
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+def test_no_page_loses_names(put_object: PutObject, targets: int) -> None:
+    """Beside a folder, names that go on with less than a slash: AIStore's pages leave them out."""
+    beside = ["train-2/1", "train-2/2", "train.txt", "train/1", "train/2", "train/a/3", "z"]
+    deeper = ["a/b-2/c", "a/b.x", "a/b/c", "a/b/d-1/f", "a/b/d.txt", "a/b/d/e"]
+    marked = ["x-/1", "x-/2", "x-1.t/1", "x-1/2", "x/1", "y"]
+    names = sorted([*beside, *deeper, *marked])
+    with LocalCluster(targets=targets) as cluster:
+        bucket = cluster.client().bucket("paged").create()
+        for name in names:
+            put_object(bucket, name, b"")
+        for size in (0, 1, 2, 3, 5, 11):
+            for prefix in ("", "train", "train/", "a/", "a/b", "x-"):
+                url = f"ais://paged/{prefix}"
+                urls = list_urls(url, cluster.endpoint, Settings(page_size=size))
+                found = sorted(one.removeprefix("ais://paged/") for one in urls)
+                assert found == [name for name in names if name.startswith(prefix)]
 
 
 def test_namespaces_are_apart(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -12,11 +11,9 @@ from aistore.sdk import Bucket, Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisdatapipes import Settings, errors
-from aisdatapipes.listing import list_urls
+from aisdatapipes import errors
 from aisdatapipes.manifest import Manifest, ManifestEntry
 from aisdatapipes.testing import LocalCluster
-from benchmarks.storing import Store
 from conftest import PutObject
 
 CONTENTS = {"a/1": b"1", "a/2": b"22", "a2": b"333", "b/1": b"4444", "c #?": b""}
@@ -223,24 +220,3 @@ def test_memory_per_object(tmp_path: Path) -> None:
     beside_names = path.stat().st_size - sum(map(len, names))
     assert held < len(manifest)
     assert beside_names < 21 * len(manifest)
-
-
-def test_it_costs_little_more_than_the_bare_listing(ais_cluster: LocalCluster) -> None:
-    """Building takes at most twice as long as going through the listing."""
-    store = Store(ais_cluster.endpoint)
-    store.create_bucket("many-names")
-    store.put_all("many-names", ((f"train/{number:09}.jpg", b"") for number in range(10_000)))
-    url, endpoint = "ais://many-names/", ais_cluster.endpoint
-
-    def seconds_of(listing: object) -> float:
-        start = time.perf_counter()
-        assert callable(listing)
-        assert listing() == 10_000
-        return time.perf_counter() - start
-
-    bare, built = [], []
-    for _round in range(5):
-        bare.append(seconds_of(lambda: sum(1 for _ in list_urls(url, endpoint, Settings()))))
-        built.append(seconds_of(lambda: len(Manifest.build(url, client_url=endpoint))))
-    ais_cluster.client().bucket("many-names").delete()
-    assert min(built) <= 2 * min(bare)

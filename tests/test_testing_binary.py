@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from aisdatapipes.testing import BinaryNotFoundError, ClusterStartError, LocalCluster
-from aisdatapipes.testing.binary import aistore_version, build_once, cache_folder, find_aisnode
+from aisdatapipes.testing.binary import (
+    aistore_version,
+    build_once,
+    cache_folder,
+    find_aisnode,
+    find_authn,
+    tags_of,
+)
 
 GO = shutil.which("go") or shutil.which("go", path=sysconfig.get_path("scripts")) or "go"
 BUILD = """
@@ -92,12 +99,27 @@ def test_path_goes_second(program: Path, bare: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_cache_goes_third(bare: Path) -> None:
-    """A program is kept by AIStore's version and by the tags that its backends need."""
+    """A program is kept by AIStore's version and by the tags that it was built with."""
     plain = put(bare / aistore_version() / "aisnode")
     cloudy = put(bare / f"{aistore_version()}-aws-gcp" / "aisnode")
     assert find_aisnode() == plain
-    assert find_aisnode(["ais"]) == plain
-    assert find_aisnode(["gcp", "ais", "aws"]) == cloudy
+    assert find_aisnode(["gcp", "aws"]) == cloudy
+
+
+def test_a_program_that_can_do_more_is_taken(bare: Path) -> None:
+    """Nothing is built for tags that a program in the cache has; the one with least more counts."""
+    put(bare / "v0.0.1-aws" / "aisnode")
+    most = put(bare / f"{aistore_version()}-aws-etl-gcp" / "aisnode")
+    assert find_aisnode() == most
+    assert find_aisnode(["aws"]) == most
+    less = put(bare / f"{aistore_version()}-aws-gcp" / "aisnode")
+    assert find_aisnode(["aws"]) == less
+    assert find_aisnode(["etl"]) == most
+
+
+def test_backends_need_tags() -> None:
+    """The clouds' backends are compiled in by a tag of their name; AIStore's own always is."""
+    assert tags_of({"gcp": {}, "ais": {}, "aws": {}}) == ["aws", "gcp"]
 
 
 def test_the_version_comes_from_go_mod() -> None:
@@ -116,6 +138,12 @@ def test_without_a_program_and_go_the_error_says_what_to_install() -> None:
     assert "set AISNODE" in message
     assert isinstance(caught.value, FileNotFoundError)
     assert isinstance(caught.value, ClusterStartError)
+
+
+def test_the_token_server_comes_from_the_same_module(bare: Path) -> None:
+    """``authn`` is kept beside the node of its version."""
+    program = put(bare / aistore_version() / "authn")
+    assert find_authn() == program
 
 
 @pytest.mark.usefixtures("bare")

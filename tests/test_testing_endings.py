@@ -1,4 +1,4 @@
-"""However a local cluster ends, no process and no temporary folder of it is left."""
+"""However a local cluster or token server ends, no process and no temporary folder is left."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ ENDINGS = {
 }
 SCRIPT = """
 import signal, sys
-from aisdatapipes.testing import LocalCluster
-with LocalCluster() as cluster:
-    print(*cluster.pids, flush=True)
+from aisdatapipes.testing import AuthnServer, LocalCluster
+with AuthnServer() as authn, LocalCluster(auth_secret=authn.secret) as cluster:
+    print(*authn.pids, *cluster.pids, flush=True)
     if sys.argv[1] == "exception":
         raise LookupError("on purpose")
     if sys.argv[1] != "block":
@@ -61,14 +61,14 @@ def scripts(
 def test_nothing_is_left(
     scripts: dict[str, tuple[subprocess.Popen[str], Path]], ending: str
 ) -> None:
-    """However the process ends, its nodes, their keepers and the temporary folder go."""
+    """However the process ends, all programs, keepers and temporary folders go."""
     process, folder = scripts[ending]
     assert process.stdout
     pids = [int(pid) for pid in process.stdout.readline().split()]
-    assert len(pids) == 4
+    assert len(pids) == 6
     if ending.startswith("SIG"):
         assert all(is_alive(pid) for pid in pids)
-        assert len(list(folder.iterdir())) == 1
+        assert len(list(folder.iterdir())) == 2
         os.killpg(process.pid, getattr(signal, ending))  # as a terminal does
     assert process.wait(timeout=60) == ENDINGS[ending]
     assert becomes(lambda: not any(is_alive(pid) for pid in pids))

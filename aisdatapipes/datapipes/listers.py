@@ -8,6 +8,8 @@ from torch.utils.data import IterDataPipe
 
 from aisdatapipes.client import resolve_endpoint
 from aisdatapipes.datapipes.sources import as_pipe
+from aisdatapipes.etl import ETLCall
+from aisdatapipes.fetching import ETLConfig
 from aisdatapipes.listing import Source, list_source_urls, list_urls
 from aisdatapipes.settings import Settings
 
@@ -80,8 +82,10 @@ class AISSourceLister(IterDataPipe[str]):
         ais_sources: Sources, or one: `Bucket`, `ObjectGroup` or `Object` of the SDK.
         prefix: Only objects whose names begin so.
         etl_name: ETL that the URLs ask the cluster to apply to every object.
+        etl: The SDK's ``ETLConfig`` in its place: with arguments, or with a pipeline of ETLs.
 
     Raises:
+        ValueError: At construction: both `etl_name` and `etl` are given.
         TypeError: While iterating: a source is none of the three.
         BucketNotFoundError: While iterating: the cluster has no such bucket.
 
@@ -102,11 +106,14 @@ class AISSourceLister(IterDataPipe[str]):
         ais_sources: Iterable[Source] | Source,
         prefix: str = "",
         etl_name: str | None = None,
+        *,
+        etl: ETLConfig | None = None,
     ) -> None:
         self.sources = ais_sources if isinstance(ais_sources, Iterable) else [ais_sources]
         self.prefix = prefix
         self.etl_name = etl_name
+        self._etl = ETLCall.of(etl_name, etl)
 
     def __iter__(self) -> Iterator[str]:
         for source in self.sources:
-            yield from list_source_urls(source, self.prefix, self.etl_name)
+            yield from list_source_urls(source, self.prefix, self._etl)

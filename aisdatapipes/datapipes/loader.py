@@ -12,6 +12,8 @@ from torch.utils.data.datapipes.utils.common import StreamWrapper
 from aisdatapipes.client import resolve_endpoint
 from aisdatapipes.counters import Counters
 from aisdatapipes.datapipes.sources import as_pipe
+from aisdatapipes.etl import ETLCall
+from aisdatapipes.fetching import ETLConfig
 from aisdatapipes.objects import ObjectReader
 from aisdatapipes.options import OnError, ReadOptions
 from aisdatapipes.settings import Settings
@@ -37,6 +39,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         url: Address of the cluster, ``http://host:port``; default ``$AIS_ENDPOINT``.
         length: What ``len()`` answers; -1 for the length of `source_datapipe`.
         etl_name: ETL that the cluster applies to every object; it must be running there.
+        etl: The SDK's ``ETLConfig`` in its place: with arguments, or with a pipeline of ETLs.
         max_inflight_bytes: Upper bound of the bytes that are asked for and not consumed yet, as
             far as the sizes that came by tell; small objects are read ahead up to it.
         max_batch: Most objects in one GetBatch request; 1 reads every object by its own GET.
@@ -51,9 +54,13 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         settings: Time-outs, retries and the memory for each stream.
 
     Raises:
+        ValueError: At construction: both `etl_name` and `etl` are given, or an option is out of
+            its range.
         EndpointError: At construction: no endpoint, or none of an HTTP server.
         InvalidURLError: While iterating: a URL is not that of an object.
         ObjectNotFoundError: While iterating: there is no such object.
+        ETLNotFoundError: While iterating: no ETL of that name runs.
+        ETLFailedError: While iterating: the ETL could make nothing of an object.
         BucketNotFoundError: While iterating: there is no such bucket.
         ClusterUnreachableError: While iterating: nothing answers at the endpoint.
         TooManyErrorsError: While iterating: more than `max_errors` objects failed.
@@ -80,6 +87,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         length: int = -1,
         etl_name: str | None = None,
         *,
+        etl: ETLConfig | None = None,
         max_inflight_bytes: int = ReadOptions.max_inflight_bytes,
         max_batch: int = ReadOptions.max_batch,
         concurrency: int = ReadOptions.concurrency,
@@ -97,7 +105,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         self.verify = verify
         self._reader = ObjectReader(
             self.url,
-            etl_name,
+            ETLCall.of(etl_name, etl),
             max_inflight_bytes=max_inflight_bytes,
             max_batch=max_batch,
             concurrency=concurrency,

@@ -12,7 +12,8 @@ from aisdatapipes.client import resolve_endpoint
 from aisdatapipes.counters import Counters, Report
 from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.errors import BadArchiveError
-from aisdatapipes.fetching import ObjectRequest
+from aisdatapipes.etl import ETLCall
+from aisdatapipes.fetching import ETLConfig, ObjectRequest
 from aisdatapipes.options import ErrorPolicy, OnError
 from aisdatapipes.settings import Settings
 from aisdatapipes.shards import read_samples
@@ -42,6 +43,7 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         url: Address of the cluster, ``http://host:port``; default ``$AIS_ENDPOINT``.
         length: What ``len()`` answers; -1 for unknown, so that ``len()`` raises `TypeError`.
         etl_name: ETL that the cluster applies to every shard; it must be running there.
+        etl: The SDK's ``ETLConfig`` in its place: with arguments, or with a pipeline of ETLs.
         on_error: What to do with a shard that cannot be read, or not to its end: ``"raise"``;
             ``"skip"``, what is left of it, counted and logged; or a function of URL and error
             that returns a tar to read in its place, or None to skip.
@@ -49,6 +51,8 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         settings: Time-outs and retries.
 
     Raises:
+        ValueError: At construction: both `etl_name` and `etl` are given, or an option is out of
+            its range.
         EndpointError: At construction: no endpoint, or none of an HTTP server.
         InvalidURLError: While iterating: a URL is not that of an object.
         ObjectNotFoundError: While iterating: there is no such shard.
@@ -74,6 +78,7 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         length: int = -1,
         etl_name: str | None = None,
         *,
+        etl: ETLConfig | None = None,
         on_error: OnError = "raise",
         max_errors: int | None = None,
         settings: Settings | None = None,
@@ -82,6 +87,7 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         self.url = resolve_endpoint(url)
         self.length = length
         self.etl_name = etl_name
+        self._etl = ETLCall.of(etl_name, etl)
         self.settings = settings or Settings()
         self._policy = ErrorPolicy(on_error, max_errors)
         self._report = Report()
@@ -110,7 +116,7 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         return self._report.skipped_urls()
 
     def _request_for(self, url: str) -> ObjectRequest:
-        return ObjectRequest.parse(url, self.url, self.settings, self.etl_name)
+        return ObjectRequest.parse(url, self.url, self.settings, self._etl)
 
 
 def _as_dict(url: str, sample: Sample) -> dict[str, Any]:

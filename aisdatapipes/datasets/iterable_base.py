@@ -9,8 +9,15 @@ from typing import Any, Literal
 from aisdatapipes.bars import with_bar
 from aisdatapipes.datasets.reading import Reading
 from aisdatapipes.datasets.resumable import ResumableDataset
-from aisdatapipes.datasets.sources import PrefixMap, Source, manifest_and_endpoint
+from aisdatapipes.datasets.sources import (
+    PrefixMap,
+    Source,
+    manifest_and_endpoint,
+    settings_like,
+)
 from aisdatapipes.epochs import EpochOptions, Epochs
+from aisdatapipes.etl import ETLCall
+from aisdatapipes.fetching import ETLConfig
 from aisdatapipes.manifest import Manifest, ManifestEntry
 from aisdatapipes.objects import ObjectReader
 from aisdatapipes.options import OnError, ReadOptions
@@ -43,6 +50,7 @@ class AISBaseIterDataset(ResumableDataset):
         prefix_map: Sources, to the prefix or prefixes that the names of their objects begin
             with; None for all. A key holds for every equal source.
         etl_name: ETL that the cluster applies to every object; it must be running there.
+        etl: The SDK's ``ETLConfig`` in its place: with arguments, or with a pipeline of ETLs.
         show_progress: Show a tqdm bar, one for each worker.
         client_url: Address of the cluster, ``http://host:port``; default that of the first
             source, if there is one, or ``$AIS_ENDPOINT``.
@@ -104,6 +112,7 @@ class AISBaseIterDataset(ResumableDataset):
         etl_name: str | None = None,
         show_progress: bool = False,
         *,
+        etl: ETLConfig | None = None,
         client_url: str | None = None,
         urls_list: str | Iterable[str] | None = None,
         manifest: Manifest | None = None,
@@ -132,7 +141,7 @@ class AISBaseIterDataset(ResumableDataset):
         self.transform = transform
         self._reader = ObjectReader(
             endpoint,
-            etl_name,
+            ETLCall.of(etl_name, etl),
             clusters=self.manifest.clusters,
             max_inflight_bytes=max_inflight_bytes,
             max_batch=max_batch,
@@ -140,7 +149,7 @@ class AISBaseIterDataset(ResumableDataset):
             on_error=on_error,
             max_errors=max_errors,
             verify=verify,
-            settings=settings,
+            settings=settings_like(ais_source_list, endpoint, settings),
         )
         name, fingerprint = type(self).__name__, self.manifest.fingerprint
         epochs = Epochs(name, fingerprint, len(self.manifest), options, self._placement)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from aisdatapipes.datasets.map_base import AISBaseMapDataset, Pair
 from aisdatapipes.datasets.sources import PrefixMap, Source
+from aisdatapipes.fetching import ETLConfig
 from aisdatapipes.manifest import Manifest
 from aisdatapipes.options import OnError, ReadOptions
 from aisdatapipes.settings import Settings
@@ -88,6 +89,7 @@ class AISDataset(AISMapDataset):
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         *,
+        etl: ETLConfig | None = None,
         manifest: Manifest | None = None,
         transform: Callable[[Pair], Any] | None = None,
         on_error: OnError = "raise",
@@ -102,6 +104,7 @@ class AISDataset(AISMapDataset):
             ais_source_list,
             prefix_map,
             etl_name,
+            etl=etl,
             client_url=client_url,
             urls_list=urls_list,
             manifest=manifest,

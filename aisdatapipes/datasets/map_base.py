@@ -10,8 +10,14 @@ from typing import Any, Literal
 from torch.utils.data import Dataset
 
 from aisdatapipes.counters import Counters
-from aisdatapipes.datasets.sources import PrefixMap, Source, manifest_and_endpoint
-from aisdatapipes.fetching import Object
+from aisdatapipes.datasets.sources import (
+    PrefixMap,
+    Source,
+    manifest_and_endpoint,
+    settings_like,
+)
+from aisdatapipes.etl import ETLCall
+from aisdatapipes.fetching import ETLConfig, Object
 from aisdatapipes.manifest import Manifest
 from aisdatapipes.objects import ObjectReader
 from aisdatapipes.options import OnError, ReadOptions
@@ -39,6 +45,7 @@ class AISBaseMapDataset(Dataset[Any], ABC):
         prefix_map: Sources, to the prefix or prefixes that the names of their objects begin
             with; None for all. A key holds for every equal source.
         etl_name: ETL that the cluster applies to every object; it must be running there.
+        etl: The SDK's ``ETLConfig`` in its place: with arguments, or with a pipeline of ETLs.
         client_url: Address of the cluster, ``http://host:port``; default that of the first
             source, if there is one, or ``$AIS_ENDPOINT``.
         urls_list: ``provider://bucket[/prefix]``, or several.
@@ -86,6 +93,7 @@ class AISBaseMapDataset(Dataset[Any], ABC):
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         *,
+        etl: ETLConfig | None = None,
         client_url: str | None = None,
         urls_list: str | Iterable[str] | None = None,
         manifest: Manifest | None = None,
@@ -105,7 +113,7 @@ class AISBaseMapDataset(Dataset[Any], ABC):
         self.transform = transform
         self._reader = ObjectReader(
             endpoint,
-            etl_name,
+            ETLCall.of(etl_name, etl),
             clusters=self.manifest.clusters,
             max_inflight_bytes=max_inflight_bytes,
             max_batch=max_batch,
@@ -113,7 +121,7 @@ class AISBaseMapDataset(Dataset[Any], ABC):
             on_error=on_error,
             max_errors=max_errors,
             verify=verify,
-            settings=settings,
+            settings=settings_like(ais_source_list, endpoint, settings),
         )
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from aisdatapipes.datasets.resumable import ResumableDataset
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.datasets.tuple_lane import TupleLane
 from aisdatapipes.epochs import EpochOptions, Epochs
+from aisdatapipes.fetching import ETLConfig
 from aisdatapipes.options import ErrorPolicy, OnError
 from aisdatapipes.ranks import Placement
 from aisdatapipes.settings import Settings
@@ -44,6 +45,8 @@ class AISMultiShardStream(ResumableDataset):
     Args:
         data_sources: `DataShard` objects of the SDK; each stream may be on another cluster, and
             have an ETL of its own.
+        etl: The SDK's ``ETLConfig``, with arguments or a pipeline of ETLs, for all streams; or a
+            list with one, or None, for each. Their sources then have no ETL of their own.
         strict: Raise where the streams have not equally many files, in place of stopping at the
             end of the shortest. What that leaves out is counted, as ``left_out``, and logged.
         transform: Called with a tuple, returns what the dataset yields in its place. It has to
@@ -69,7 +72,7 @@ class AISMultiShardStream(ResumableDataset):
         settings: Time-outs and retries of the reading; sources are listed by their own client.
 
     Raises:
-        ValueError: There is no source, or an option is out of its range.
+        ValueError: There is no source, one has two ETLs, or an option is out of its range.
         TypeError: A source is no `DataShard`.
         UnequalStreamsError: The streams have not equally many files, where that is known by now:
             with several ranks or `shuffle`. Else it is raised where one of them ends.
@@ -96,6 +99,7 @@ class AISMultiShardStream(ResumableDataset):
         self,
         data_sources: Iterable[DataShard],
         *,
+        etl: ETLConfig | Sequence[ETLConfig | None] | None = None,
         strict: bool = True,
         transform: Callable[[Any], Any] | None = None,
         show_progress: bool = False,
@@ -114,7 +118,11 @@ class AISMultiShardStream(ResumableDataset):
         self.transform = transform
         self.show_progress = show_progress
         self._paired = PairedStreams(
-            data_sources, settings or Settings(), strict=strict, is_tolerant=on_error != "raise"
+            data_sources,
+            settings or Settings(),
+            etl,
+            strict=strict,
+            is_tolerant=on_error != "raise",
         )
         units = len(self._paired.streams[0].manifest)
         name, fingerprint = type(self).__name__, self._paired.fingerprint

@@ -101,7 +101,7 @@ class ShardLane:
     def _request_for(self, url: str) -> ObjectRequest:
         request = self._reader.request_for(url)
         begun = self._begun.get(url)
-        return replace(request, begin=begun.begin) if begun and not request.etl_name else request
+        return replace(request, begin=begun.begin) if begun and not request.etl else request
 
     def _progress(self, position: int, url: str, state: dict | None = None) -> ShardProgress:
         key = self._shuffle_key(position) if self._shuffle_key else None
@@ -125,7 +125,7 @@ class ShardLane:
         self, url: str, progress: ShardProgress, shard: IO[bytes] | io.RawIOBase
     ) -> Iterator[Sample]:
         request = self._request_for(url)
-        if request.etl_name:
+        if request.etl:
             return progress.read_again(shard)
         return progress.read(shard, lambda first, last: read_range(request, first, last))
 

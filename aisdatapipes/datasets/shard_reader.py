@@ -14,6 +14,7 @@ from aisdatapipes.datasets.sources import PrefixMap, Source
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.datasets.zero_dict import ZeroDict
 from aisdatapipes.errors import BadArchiveError
+from aisdatapipes.fetching import ETLConfig
 from aisdatapipes.manifest import Manifest, ManifestEntry
 from aisdatapipes.options import OnError
 from aisdatapipes.sample_counts import count_samples
@@ -77,6 +78,7 @@ class AISShardReader(AISBaseIterDataset):
         etl_name: str | None = None,
         show_progress: bool = False,
         *,
+        etl: ETLConfig | None = None,
         client_url: str | None = None,
         urls_list: str | Iterable[str] | None = None,
         manifest: Manifest | None = None,
@@ -99,6 +101,7 @@ class AISShardReader(AISBaseIterDataset):
             prefix_map,
             etl_name,
             show_progress,
+            etl=etl,
             client_url=client_url,
             urls_list=urls_list,
             manifest=manifest,

@@ -31,13 +31,14 @@ _TAGGED_BACKENDS = frozenset({"aws", "azure", "gcp", "oci"})
 _TAIL_LINES = 15
 
 
-def find_aisnode(backends: Iterable[str] = ()) -> Path:
+def find_aisnode(tags: Iterable[str] = ()) -> Path:
     """Return the ``aisnode`` program; build it first if there is none.
 
-    A program from ``$AISNODE`` or ``PATH`` is taken as it is, whatever its version and backends.
+    A program from ``$AISNODE`` or ``PATH`` is taken as it is, whatever its version and tags. One
+    in the cache that was built with more tags than needed does as well.
 
     Args:
-        backends: Names of the cloud backends that the program needs.
+        tags: Go build tags that the program needs: ``aws``, ``gcp``, ``etl`` and the like.
 
     Raises:
         BinaryNotFoundError: If ``$AISNODE`` names no program, if there is no Go to build one with,
@@ -49,9 +50,38 @@ def find_aisnode(backends: Iterable[str] = ()) -> Path:
     on_path = shutil.which("aisnode")
     if on_path:
         return Path(on_path).resolve()
-    tags = sorted(_TAGGED_BACKENDS.intersection(backends))
-    program = cache_folder() / "-".join([aistore_version(), *tags]) / "aisnode"
-    return program if program.exists() else build_once(_RECIPE, _PACKAGE, program, tags)
+    needed = set(tags)
+    program = cache_folder() / "-".join([aistore_version(), *sorted(needed)]) / "aisnode"
+    return _built_with(needed) or build_once(_RECIPE, _PACKAGE, program, sorted(needed))
+
+
+def find_authn() -> Path:
+    """Return AIStore's token server, of the version of ``aisnode``; build it if there is none.
+
+    Raises:
+        BinaryNotFoundError: If there is no Go to build it with, or if the build fails.
+    """
+    program = cache_folder() / aistore_version() / "authn"
+    return program if program.exists() else build_once(_RECIPE, f"{_MODULE}/cmd/authn", program)
+
+
+def tags_of(backends: Iterable[str]) -> list[str]:
+    """Return the build tags that cloud backends need, sorted.
+
+    Example:
+        >>> tags_of({"gcp": {}, "ais": {}})
+        ['gcp']
+    """
+    return sorted(_TAGGED_BACKENDS.intersection(backends))
+
+
+def _built_with(tags: set[str]) -> Path | None:
+    """Return the program in the cache with all of `tags` and the fewest others, if any."""
+    version = aistore_version()
+    built = cache_folder().glob(f"{version}*/aisnode")
+    found = {path: set(path.parent.name.removeprefix(version).split("-")[1:]) for path in built}
+    fitting = [path for path, has in found.items() if tags <= has]
+    return min(fitting, key=lambda path: (len(found[path]), path), default=None)
 
 
 def aistore_version() -> str:

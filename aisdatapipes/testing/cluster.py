@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aisdatapipes.testing.binary import find_aisnode
+from aisdatapipes.testing.access import HOST, Access
+from aisdatapipes.testing.binary import find_aisnode, tags_of
+from aisdatapipes.testing.configuration import ClusterConfiguration
 from aisdatapipes.testing.errors import ClusterStartError
 from aisdatapipes.testing.node import Node, Settings
-from aisdatapipes.testing.probe import free_ports
+from aisdatapipes.testing.probe import attach_remote, free_ports
+from aisdatapipes.testing.service import LocalService
 from aisdatapipes.testing.startup import end_all, have_started
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
+    import os
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from aistore.sdk import Client
 
     from aisdatapipes.testing.configuration import Ports
+    from aisdatapipes.testing.tls import ServerTLS
 
 _ATTEMPTS = 5
 # More than a keeper needs to notice that its parent was killed, and to end its node.
 _LEAVE_S = 12.0
 
 
-class LocalCluster:
+class LocalCluster(LocalService):
     """A real AIStore cluster on this machine: one proxy and `targets` targets.
 
     The processes end with the block, with an exception in it, and with this process, however it
@@ -43,9 +44,16 @@ class LocalCluster:
             buckets and objects, and the same ports if they are free. (If not, it needs half a
             minute; and some ten seconds if AIStore has objects to move between targets that were
             stopped.) One cluster at a time can use it. It can not be moved to another path.
-        backends: Cloud backends and their settings, such as ``{"aws": {}}``; they also decide with
-            which tags a missing ``aisnode`` is built.
-        environment: Variables for the nodes, such as the credentials of a backend.
+        backends: Cloud backends and their settings, such as ``{"aws": {}}``; a missing
+            ``aisnode`` is built with the tags that they need.
+        build_tags: More tags that ``aisnode`` has to be built with, such as ``etl``.
+        environment: Variables for the nodes, such as the credentials of a backend, or
+            ``S3_ENDPOINT`` and ``STORAGE_EMULATOR_HOST`` for an emulated one.
+        auth_secret: Ask clients for tokens that were signed with this secret, as those of an
+            `AuthnServer` are.
+        tls: Serve HTTPS, with these certificates.
+        control_host: Address of this machine at which the nodes talk to each other. AIStore wants
+            another one than 127.0.0.1 where it believes to be on Kubernetes.
         timeout_s: Seconds that the nodes have to become ready.
 
     Raises:
@@ -67,47 +75,30 @@ class LocalCluster:
         *,
         directory: str | os.PathLike[str] | None = None,
         backends: Mapping[str, Mapping[str, Any]] | None = None,
+        build_tags: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
+        auth_secret: str | None = None,
+        tls: ServerTLS | None = None,
+        control_host: str = HOST,
         timeout_s: float = 60.0,
     ) -> None:
         if targets < 1:
             raise ValueError(f"a cluster needs at least one target, not {targets}")
+        super().__init__(directory)
         self._count = targets
-        self._directory = directory
-        self._backends = dict(backends or {})
+        self._tags = {*build_tags, *tags_of(backends or ())}
+        self._access = Access(tls, auth_secret)
+        self._configuration = ClusterConfiguration(backends or {}, self._access, control_host)
         self._environment = dict(environment or {})
         self._timeout_s = timeout_s
         self._nodes: list[Node] = []
-        self._temporary: Path | None = None
-        self._owner: int | None = None
 
-    def __enter__(self) -> LocalCluster:
-        return self.start()
+    def client(self, token: str | None = None) -> Client:
+        """Return a new SDK client of this cluster, with short timeouts and few retries.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    @property
-    def endpoint(self) -> str:
-        """URL of the proxy, such as ``http://127.0.0.1:41001``.
-
-        Raises:
-            RuntimeError: If the cluster does not run.
+        Args:
+            token: What it shows to a cluster that asks for one; default an administrator's.
         """
-        return self._proxy.ports.url
-
-    @property
-    def pids(self) -> list[int]:
-        """Ids of all processes that the cluster runs now: the nodes, and a keeper for each."""
-        return [pid for node in self._nodes for pid in node.pids]
-
-    def client(self) -> Client:
-        """Return a new SDK client of this cluster, with short timeouts and few retries."""
         from aistore.sdk import Client
         from aistore.sdk.retry_config import RetryConfig
 
@@ -116,48 +107,32 @@ class LocalCluster:
         retries.network_retry = retries.network_retry.copy(
             stop=lambda state: state.attempt_number >= 3, wait=lambda _: 0.2
         )
-        return Client(self.endpoint, timeout=(5.0, 30.0), retry_config=retries)
+        tls = self._access.tls
+        client = Client(
+            self.endpoint,
+            ca_cert=str(tls.ca) if tls else None,
+            client_cert=(str(tls.certificate), str(tls.key)) if tls else None,
+            timeout=(5.0, 30.0),
+            retry_config=retries,
+            token=token or self._access.token(),
+        )
+        # Else requests lets $REQUESTS_CA_BUNDLE go before the certificate that it was given.
+        client.bucket("any").client.session_manager.session.trust_env = False
+        return client
 
-    def start(self) -> LocalCluster:
-        """Start all nodes and return when they serve; ``with`` does this for you.
+    def attach(self, alias: str, endpoint: str) -> None:
+        """Attach another cluster, whose buckets are then ``ais://@alias/bucket`` here.
 
-        Returns:
-            The cluster itself.
+        Returns when they can be read, some seconds later.
+
+        Args:
+            alias: Its name in this cluster.
+            endpoint: Where the other cluster is; AIStore wants it to run now.
 
         Raises:
-            BinaryNotFoundError: If there is no ``aisnode`` and no Go to build it with.
-            ClusterStartError: If a node ends or is not ready in time.
-            RuntimeError: If the cluster runs already.
+            ClusterStartError: If this cluster cannot reach the other one.
         """
-        if self._nodes:
-            raise RuntimeError(f"the local cluster at {self.endpoint} runs already")
-        binary = find_aisnode(self._backends)
-        self._owner = os.getpid()
-        try:
-            self._nodes = self._make_nodes(binary)
-            self._start_all()
-        except BaseException:
-            end_all(self._nodes, force=True)
-            self.stop()
-            raise
-        return self
-
-    def stop(self) -> None:
-        """End all nodes and return when they are gone; a temporary folder goes too.
-
-        Does nothing on a cluster that does not run, and in a forked child of the process that
-        started it.
-        """
-        if self._owner != os.getpid():
-            return
-        try:
-            # What is about to be removed needs no good order.
-            end_all(self._nodes, force=self._temporary is not None)
-        finally:
-            self._nodes = []
-            if self._temporary is not None:
-                shutil.rmtree(self._temporary, ignore_errors=True)
-                self._temporary = None
+        attach_remote(self._proxy.ports, alias, endpoint)
 
     def stop_target(self, index: int, *, kill: bool = False) -> None:
         """End one target and return when its process is gone; its data stays.
@@ -183,18 +158,25 @@ class LocalCluster:
             raise RuntimeError(f"target {index} runs already; stop it first")
         self._start([target], [target.ports])
 
-    def _start_all(self) -> None:
+    def _start_in(self, folder: Path) -> None:
+        settings = Settings(
+            find_aisnode(self._tags), self._temporary, self._configuration, self._environment
+        )
+        targets = [Node("target", folder / f"target{i}", settings) for i in range(self._count)]
+        self._nodes = [Node("proxy", folder / "proxy", settings), *targets]
+        self._processes = [*self._nodes]
         for node in self._nodes:
             node.wait_until_left(min(_LEAVE_S, self._timeout_s))
-        fresh = free_ports(len(self._nodes))
+        fresh = self._free_ports(len(self._nodes))
         # A kept cluster map holds the old addresses: at those, the cluster is back at once.
         ports = [node.last_ports or new for node, new in zip(self._nodes, fresh, strict=True)]
         self._start(self._nodes, ports)
 
+    def _url(self) -> str:
+        return self._proxy.ports.url
+
     @property
     def _proxy(self) -> Node:
-        if not self._nodes:
-            raise RuntimeError("the local cluster does not run; use it in a `with` block")
         return self._nodes[0]
 
     def _target(self, index: int) -> Node:
@@ -203,18 +185,13 @@ class LocalCluster:
             raise IndexError(f"no target {index}; the local cluster has {len(targets)}")
         return targets[index]
 
-    def _make_nodes(self, binary: Path) -> list[Node]:
-        if self._directory is None:
-            self._temporary = Path(tempfile.mkdtemp(prefix="aisdatapipes-"))
-        folder = Path(self._directory or self._temporary or "").resolve()
-        settings = Settings(binary, self._temporary, self._backends, self._environment)
-        targets = [Node("target", folder / f"target{i}", settings) for i in range(self._count)]
-        return [Node("proxy", folder / "proxy", settings), *targets]
+    def _free_ports(self, count: int) -> list[Ports]:
+        return free_ports(count, self._access)
 
     def _start(self, nodes: list[Node], ports: list[Ports]) -> None:
         for _ in range(_ATTEMPTS):
             if have_started(nodes, ports, self._proxy, self._timeout_s):
                 return
             end_all(nodes, force=True)
-            ports = free_ports(len(nodes))
+            ports = self._free_ports(len(nodes))
         raise ClusterStartError(f"other programs took the ports of {nodes}, {_ATTEMPTS} times")

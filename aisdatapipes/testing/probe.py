@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from contextlib import ExitStack
-from http.client import HTTPConnection, HTTPException
+from http import HTTPStatus
+from http.client import HTTPException
 
-from aisdatapipes.testing.configuration import HOST, Ports
+from aisdatapipes.testing.access import HOST, Access
+from aisdatapipes.testing.configuration import Ports
+from aisdatapipes.testing.errors import ClusterStartError
 
-_TIMEOUT_S = 5.0
+# A proxy learns aliases after targets do, and nothing tells when: it waits for twice the time-out
+# "max_keepalive" (`_remais` in AIStore's ais/proxy.go), and then asks a target.
+_ALIAS_S = 4.5
 
 
-def free_ports(nodes: int) -> list[Ports]:
-    """Return ports for `nodes` nodes that nobody uses right now."""
+def free_ports(nodes: int, access: Access) -> list[Ports]:
+    """Return ports for `nodes` nodes that nobody uses right now, to be got at so."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(2 * nodes)]
         for each in sockets:
             each.bind((HOST, 0))
         numbers = [each.getsockname()[1] for each in sockets]
-    return [Ports(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+    return [Ports(*pair, access) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def answers(server: Ports, path: str) -> bool:
+    """Whether anything answers there, with whatever status."""
+    try:
+        return _ask(server, "GET", path)[0] > 0
+    except (OSError, HTTPException):
+        return False
 
 
 def is_serving(node: Ports) -> bool:
@@ -40,14 +54,42 @@ def are_ready(proxy: Ports, targets: list[Ports]) -> bool:
     )
 
 
+def attach_remote(proxy: Ports, alias: str, url: str) -> None:
+    """Make another cluster known to a cluster, and return when its buckets can be read there.
+
+    Args:
+        proxy: Of the cluster.
+        alias: Name of the other cluster.
+        url: Endpoint of the other cluster.
+
+    Raises:
+        ClusterStartError: If that fails; says what the proxy answered.
+    """
+    headers = {"Ais-Remote-Ais-Alias": alias, "Ais-Remote-Ais-Url": url}
+    status, answer = _ask(proxy, "PUT", "/v1/cluster/attach?what=remote", headers)
+    known = json.loads(_get(proxy, "/v1/cluster?what=remote") or b"{}").get("a") or []
+    # Of a cluster that cannot be reached there is no map.
+    if not any(remote["alias"] == alias and remote["smap"] for remote in known):
+        said = answer.decode(errors="replace") if status != HTTPStatus.OK else "no answer there"
+        raise ClusterStartError(f"{proxy.url} cannot attach {url} as {alias!r}: {said}")
+    time.sleep(_ALIAS_S)
+
+
 def _get(node: Ports, path: str) -> bytes | None:
-    connection = HTTPConnection(HOST, node.public, timeout=_TIMEOUT_S)
     try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
+        status, body = _ask(node, "GET", path)
     except (OSError, HTTPException):
         return None
+    return body if status == HTTPStatus.OK else None
+
+
+def _ask(
+    node: Ports, method: str, path: str, headers: dict[str, str] | None = None
+) -> tuple[int, bytes]:
+    connection = node.access.connection(node.public)
+    try:
+        connection.request(method, path, headers={**node.access.headers(), **(headers or {})})
+        response = connection.getresponse()
+        return response.status, response.read()
     finally:
         connection.close()
-    return body if response.status == 200 else None

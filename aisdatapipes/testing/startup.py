@@ -9,10 +9,11 @@ from aisdatapipes.testing.errors import ClusterStartError
 from aisdatapipes.testing.probe import are_ready, is_serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from aisdatapipes.testing.configuration import Ports
     from aisdatapipes.testing.node import Node
+    from aisdatapipes.testing.process import KeptProcess
 
 _POLL_S = 0.05
 
@@ -37,14 +38,14 @@ def have_started(nodes: list[Node], ports: list[Ports], proxy: Node, timeout_s: 
     for node, own in zip(nodes, ports, strict=True):
         node.start(own, primary.url)
         # A target that finds no proxy sleeps for seconds before it tries again.
-        if node is proxy and not _wait([node], lambda: is_serving(primary), deadline):
+        if node is proxy and not become_ready([node], lambda: is_serving(primary), deadline):
             return False
     targets = [node.ports for node in nodes if node is not proxy]
-    return _wait(nodes, lambda: are_ready(primary, targets), deadline)
+    return become_ready(nodes, lambda: are_ready(primary, targets), deadline)
 
 
-def end_all(nodes: list[Node], *, force: bool = False) -> None:
-    """End nodes, in good order or by force, and return when all their processes are gone."""
+def end_all(nodes: Sequence[KeptProcess], *, force: bool = False) -> None:
+    """End processes, in good order or by force, and return when all of them are gone."""
     for node in nodes:
         node.end(force=force)
     try:
@@ -57,7 +58,22 @@ def end_all(nodes: list[Node], *, force: bool = False) -> None:
         raise
 
 
-def _wait(nodes: list[Node], is_done: Callable[[], bool], deadline: float) -> bool:
+def become_ready(
+    nodes: Sequence[KeptProcess], is_done: Callable[[], bool], deadline: float
+) -> bool:
+    """Return when started processes serve.
+
+    Args:
+        nodes: The processes.
+        is_done: Whether they serve.
+        deadline: By when they have to, as `time.monotonic` counts.
+
+    Returns:
+        False if another program took one of the ports.
+
+    Raises:
+        ClusterStartError: If one ends or is not ready in time.
+    """
     while time.monotonic() < deadline:
         if any(node.has_port_clash for node in nodes):
             return False
@@ -72,7 +88,7 @@ def _wait(nodes: list[Node], is_done: Callable[[], bool], deadline: float) -> bo
     )
 
 
-def _check_running(nodes: list[Node]) -> None:
+def _check_running(nodes: Sequence[KeptProcess]) -> None:
     for node in nodes:
         if not node.is_running:
             raise ClusterStartError(

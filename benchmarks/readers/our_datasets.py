@@ -9,11 +9,11 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from aisdatapipes import AISIterDataset, AISMapDataset, AISShardReader
+from aisdatapipes import AISIterDataset, AISMapDataset, AISShardReader, Manifest
 from benchmarks.job import Job
 from benchmarks.readers.loading import batch_of_sizes, loader_settings
 
-__all__ = ["iter_dataset", "iter_in_workers", "map_shuffled", "resumed", "shards"]
+__all__ = ["iter_dataset", "iter_in_workers", "manifest", "map_shuffled", "resumed", "shards"]
 
 
 def iter_dataset(job: Job) -> Iterator[int]:
@@ -25,6 +25,12 @@ def iter_in_workers(job: Job) -> Iterator[int]:
     """``AISIterDataset`` in a DataLoader."""
     for sizes in DataLoader(_dataset(job), collate_fn=batch_of_sizes, **loader_settings(job)):
         yield from sizes
+
+
+def manifest(job: Job) -> Iterator[int]:
+    """``Manifest.build``: the names, with their sizes, kept."""
+    built = Manifest.build(job.prefix_url, client_url=job.endpoint)
+    return (1 for _ in range(len(built)))
 
 
 def map_shuffled(job: Job) -> Iterator[int]:
