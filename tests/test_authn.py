@@ -79,8 +79,8 @@ def loaded(pipe, method: str | None = None, workers: int = 2) -> list[str]:
     [
         *((way, None) for way in WAYS),
         *((way, "fork") for way in WAYS),
-        (by_argument, "spawn"),
-        (by_variable, "forkserver"),
+        (by_variable, "spawn"),
+        (by_argument, "forkserver"),  # whose server has the environment of its own start
     ],
 )
 def test_a_token_lets_pipes_in(

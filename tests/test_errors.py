@@ -26,6 +26,7 @@ CAUGHT_BY = {
     "ClusterError": [OSError],
     "ClusterTimeoutError": [requests.Timeout, TimeoutError],
     "ClusterUnreachableError": [requests.ConnectionError, ConnectionError],
+    "ETLFailedError": [RuntimeError],
     "ETLNotFoundError": [sdk.ErrETLNotFound, LookupError],
     "EndpointError": [errors.InvalidURLError, ValueError],
     "IncompleteReadError": [EOFError],

@@ -184,7 +184,7 @@ def test_verify_is_checked_at_construction() -> None:
     """Another word, or an ETL whose results have no checksum, is refused."""
     with pytest.raises(ValueError, match="give 'checksum' or None"):
         AISFileLoader([], "localhost:1", verify="md5")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="give verify or etl_name"):
+    with pytest.raises(ValueError, match="give verify or an ETL"):
         AISFileLoader([], "localhost:1", etl_name="resize", verify="checksum")
 
 

@@ -16,6 +16,7 @@ import requests
 from aistore.sdk import Bucket
 
 from aisdatapipes import Settings, errors
+from aisdatapipes.etl import ETLCall
 from aisdatapipes.fetching import ObjectRequest
 from aisdatapipes.streams import ObjectStream, open_object
 from aisdatapipes.testing import LocalCluster
@@ -204,7 +205,7 @@ def test_a_missing_object(ais_bucket: Bucket, ais_cluster: LocalCluster) -> None
 
 def test_an_etl_is_asked_for(url: str, ais_cluster: LocalCluster) -> None:
     """The name reaches the cluster with the read: this one is built without ETL and says so."""
-    request = ObjectRequest.parse(url, ais_cluster.endpoint, STREAMED, etl_name="resize")
+    request = ObjectRequest.parse(url, ais_cluster.endpoint, STREAMED, ETLCall("resize"))
     with pytest.raises(errors.ClusterError, match="cannot use ETL in a build without ETL support"):
         open_object(request)
 

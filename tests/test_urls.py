@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aisdatapipes.errors import EndpointError, InvalidURLError
+from aisdatapipes.etl import ETLCall
 from aisdatapipes.urls import (
     PROVIDERS,
     ParsedURL,
@@ -24,6 +25,12 @@ BUCKETS = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,20}", fullmatch=True).fi
 )
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=60)
 WORDS = st.from_regex(r"[A-Za-z0-9_-]{0,12}", fullmatch=True)
+ETLS = st.builds(
+    ETLCall,
+    name=WORDS.filter(bool),
+    args=st.text(st.characters(exclude_categories=["Cs"])),
+    pipeline=st.lists(WORDS.filter(bool)).map(tuple),
+)
 PARSED = st.builds(
     ParsedURL,
     scheme=st.sampled_from(sorted(PROVIDERS)),
@@ -40,10 +47,10 @@ def test_parse_undoes_format(parsed: ParsedURL) -> None:
     assert parse_url(format_url(parsed)) == parsed
 
 
-@given(PARSED, st.sampled_from(["", "resize"]))
-def test_parse_undoes_format_of_full_urls(parsed: ParsedURL, etl_name: str) -> None:
+@given(PARSED, st.none() | ETLS)
+def test_parse_undoes_format_of_full_urls(parsed: ParsedURL, etl: ETLCall | None) -> None:
     """The same holds for full HTTP URLs, where names are quoted."""
-    full = replace(parsed, endpoint="http://localhost:8080", etl_name=etl_name)
+    full = replace(parsed, endpoint="http://localhost:8080", etl=etl)
     assert parse_url(format_url(full)) == full
 
 
@@ -78,7 +85,7 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         ("ais://#ns/b", ParsedURL("ais", "b", "", "", "ns")),
         (
             "http://h:1/v1/objects/b/a%2341?provider=aws&namespace=%40u%23n&etl_name=e",
-            ParsedURL("aws", "b", "a#41", "u", "n", "http://h:1", "e"),
+            ParsedURL("aws", "b", "a#41", "u", "n", "http://h:1", ETLCall("e")),
         ),
         (
             "http://h:1/v1/objects/b/a?provider=ais&namespace=%40u%23",
