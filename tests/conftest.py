@@ -59,7 +59,7 @@ def faults(ais_cluster: LocalCluster) -> Iterator[FaultProxy]:
 @pytest.fixture(scope="session")
 def etl_cluster() -> Iterator[LocalCluster]:
     """A cluster of two targets that run ETLs."""
-    with cluster_with_etls(2) as cluster:
+    with cluster_with_etls(2) as (cluster, _):
         yield cluster
 
 

@@ -12,6 +12,9 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
+NEED_ETL = {"05_etl"}
+"""What needs a cluster on Kubernetes, at ``$AIS_ENDPOINT``; the others start one of their own."""
+
 Notebooks = tuple[nbformat.NotebookNode, nbformat.NotebookNode]
 
 
@@ -37,13 +40,16 @@ def notebooks(
     stored = nbformat.read(request.param, as_version=4)
     executed = nbformat.read(request.param, as_version=4)
     folder = str(tmp_path_factory.mktemp(request.param.stem))
-    NotebookClient(executed, timeout=120, resources={"metadata": {"path": folder}}).execute()
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param.stem in NEED_ETL:
+            patch.setenv("AIS_ENDPOINT", request.getfixturevalue("etl_cluster").endpoint)
+        NotebookClient(executed, timeout=120, resources={"metadata": {"path": folder}}).execute()
     return stored, executed
 
 
 def test_there_are_notebooks() -> None:
     """The tests below have something to run."""
-    assert {"01_list_and_load", "03_datasets"} <= {path.stem for path in NOTEBOOKS}
+    assert {"01_list_and_load", "03_datasets", *NEED_ETL} <= {path.stem for path in NOTEBOOKS}
 
 
 def test_run_ends_without_errors_and_warnings(notebooks: Notebooks) -> None:
