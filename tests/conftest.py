@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.util
 import socket
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -18,6 +19,8 @@ from etls import cluster_with_etls
 from faults import FaultProxy
 from tars import shard
 
+# Chosen now: under the TMPDIR of some test its sockets' paths could be longer than allowed.
+multiprocessing.util.get_temp_dir()
 # Else each of its children imports torch anew, for two seconds or so of a core.
 multiprocessing.set_forkserver_preload(["torch.utils.data", "aisdatapipes"])
 
