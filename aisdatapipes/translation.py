@@ -70,9 +70,10 @@ _STATUS_TABLE = {401: errors.AuthenticationError, 403: errors.AccessDeniedError}
 _NOT_FOUND_TABLE = {
     re.compile(" does not exist - try starting new ETL "): errors.ETLNotFoundError,
     re.compile("(^|: )failed to (lookup|HEAD remote) bucket "): errors.RemoteBucketNotFoundError,
+    re.compile(r"-error\[NoSuchBucket: "): errors.RemoteBucketNotFoundError,
     re.compile(r'^remote-cluster\[.*\]: bucket ".*" does not'): errors.RemoteBucketNotFoundError,
     re.compile('(^|: )bucket ".*" does not exist'): errors.BucketNotFoundError,
-    re.compile("does not exist"): errors.ObjectNotFoundError,
+    re.compile(r"does not exist|-error\[(NoSuchKey|NotFound): "): errors.ObjectNotFoundError,
 }
 
 # The same, where AIStore answers with another status than 404: 400 for further ETLs of a pipeline
@@ -147,14 +148,13 @@ def _missing(error: Exception, status: int) -> type[errors.AISPipeError] | None:
     """Return the class of what is missing, if that is what the cluster says."""
     is_not_found = status == HTTPStatus.NOT_FOUND
     reason, answer = reason_of(error), answer_of(error)
-    tables = [_NOT_FOUND_ANYHOW_TABLE, *([_NOT_FOUND_TABLE] if is_not_found else [])]
-    for pattern, kind in [row for table in tables for row in table.items()]:
-        if pattern.search(reason):
-            return kind
     # What a node asked another one: the cloud that it looked into need not name the bucket.
     asked = answer.get("method"), str(answer.get("url_path"))
-    is_look_up = asked[0] == "HEAD" and asked[1].startswith("/v1/buckets/")
-    return errors.RemoteBucketNotFoundError if is_not_found and is_look_up else None
+    if is_not_found and asked[0] == "HEAD" and asked[1].startswith("/v1/buckets/"):
+        return errors.RemoteBucketNotFoundError
+    tables = [_NOT_FOUND_ANYHOW_TABLE, *([_NOT_FOUND_TABLE] if is_not_found else [])]
+    rows = [row for table in tables for row in table.items()]
+    return next((kind for pattern, kind in rows if pattern.search(reason)), None)
 
 
 def _is_read_timeout(error: requests.ConnectionError) -> bool:

@@ -81,6 +81,8 @@ def test_every_sdk_error_is_placed() -> None:
         (404, "failed to lookup bucket az://imagenet, err: no", errors.RemoteBucketNotFoundError),
         (404, 'remote-cluster[u/@a]: bucket "b" does not exist', errors.RemoteBucketNotFoundError),
         (400, 'remote bucket "ais://@a/b" does not exist', errors.RemoteBucketNotFoundError),
+        (404, "aws-error[NoSuchBucket: it does not exist]", errors.RemoteBucketNotFoundError),
+        (404, "aws-error[NoSuchKey: aws://imagenet/a]", errors.ObjectNotFoundError),
         (500, "gcp-error[storage: bucket doesn't exist: 404]", errors.RemoteBucketNotFoundError),
         (500, "gcp-error[storage: object doesn't exist: 404]", errors.ObjectNotFoundError),
         (400, "the flag does not exist", errors.ClusterError),
@@ -97,9 +99,10 @@ def test_status_decides_where_the_sdk_does_not(
     assert error.status_code == (kind.status_code or status)
 
 
-def test_a_bucket_that_a_node_looked_for_in_a_cloud_is_missing() -> None:
+@pytest.mark.parametrize("message", ["aws-error[NotFound: ]", "aws-error[X: it does not exist]"])
+def test_a_bucket_that_a_node_looked_for_in_a_cloud_is_missing(message: str) -> None:
     """The cloud's answer need not name the bucket: what the node asked for decides."""
-    said = {"message": "aws-error[NotFound: ]", "method": "HEAD", "url_path": "/v1/buckets/b"}
+    said = {"message": message, "method": "HEAD", "url_path": "/v1/buckets/b"}
     asked = requests.PreparedRequest()
     error = translate_error(sdk.AISError(404, json.dumps(said), "", asked), URL, ENDPOINT)
     assert type(error) is errors.RemoteBucketNotFoundError
