@@ -20,7 +20,6 @@ import urllib3
 from aistore.sdk import Bucket, Client, Namespace
 from aistore.sdk import errors as sdk
 from aistore.sdk.retry_config import RetryConfig
-from requests.adapters import HTTPAdapter
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -34,6 +33,7 @@ from tenacity import (
 
 from aisdatapipes import errors
 from aisdatapipes.counters import note
+from aisdatapipes.sessions import use_session
 from aisdatapipes.settings import Settings
 from aisdatapipes.tokens import TokenAuth
 from aisdatapipes.urls import ParsedURL, parse_endpoint
@@ -96,13 +96,10 @@ def _make_client(endpoint: str, settings: Settings) -> Client:
         )
     requester = client.bucket("any").client
     requester.token = ""  # the SDK's would be the same as long as the client lives
-    session = requester.session_manager.session
-    session.auth = TokenAuth(settings)
+    session = use_session(requester, TokenAuth(settings))
     is_tls = endpoint.startswith("https:")
     if is_tls:
         _check_files(session.verify, *(session.cert or ()))
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter(session.get_adapter(scheme), session.verify))
     if is_tls and not session.verify:
         # As the SDK does: urllib3's own warning comes with every connection.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -137,29 +134,6 @@ def _warn_of(endpoint: str) -> None:
         UserWarning,
         stacklevel=2,
     )
-
-
-class _Adapter(HTTPAdapter):
-    """Mends two things that requests does.
-
-    It lets ``$REQUESTS_CA_BUNDLE`` go before the certificate that a session was given. And where
-    a redirect leads to a name that ends with a semicolon, it leaves that out, so that another
-    object would be read.
-    """
-
-    def __init__(self, like: Any, verify: bool | str) -> None:
-        super().__init__()
-        self.__setstate__(like.__getstate__())  # pool sizes and retries
-        self._verify = verify
-
-    def send(self, *args: Any, **options: Any) -> requests.Response:
-        """Send a request; to verify by True leaves it to requests and the environment."""
-        if self._verify is not True:
-            options["verify"] = self._verify
-        response = super().send(*args, **options)
-        if ";" in (location := response.headers.get("Location", "")):
-            response.headers["Location"] = location.replace(";", "%3B")
-        return response
 
 
 def bucket_for(url: ParsedURL, endpoint: str, settings: Settings) -> Bucket:

@@ -188,10 +188,7 @@ def _message(
     if issubclass(kind, errors.BucketNotFoundError):
         return f"no bucket {url.bucket_url} at {endpoint}: check its name and provider"
     if issubclass(kind, errors.ClusterUnreachableError):
-        return (
-            f"no AIStore cluster answers at {endpoint} ({root_cause(error)}): check the address "
-            f"(url=, AIS_ENDPOINT) and that the cluster is up{_OR_OWN_SERVER if url.etl else ''}"
-        )
+        return _unreachable(error, endpoint) + (_OR_OWN_SERVER if url.etl else "")
     if issubclass(kind, errors.AuthenticationError):
         return f"cannot read {thing} at {endpoint}: {_refusal(reason)}"
     if issubclass(kind, errors.CertificateError):
@@ -202,6 +199,18 @@ def _message(
         reason = "it serves HTTPS: write its address as https://"
     through = f" through {url.etl}" if url.etl else ""
     return f"cannot read {thing} at {endpoint}{through}: {reason}"
+
+
+def _unreachable(error: Exception, endpoint: str) -> str:
+    if isinstance(error, requests.exceptions.ProxyError):
+        return (
+            f"cannot reach {endpoint} through the proxy that the environment names "
+            f"({root_cause(error)}): add the hosts of the cluster to no_proxy, or mend the proxy"
+        )
+    return (
+        f"no AIStore cluster answers at {endpoint} ({root_cause(error)}): check the address "
+        "(url=, AIS_ENDPOINT) and that the cluster is up"
+    )
 
 
 def _refusal(reason: str) -> str:

@@ -29,9 +29,10 @@ ROWS = [
     | {"file_counts", "sample_counts", "shard_progress", "shared_once"}
     | {"sharding", "shuffling", "ranks", "resuming", "cursors", "epochs", "bars"},
     {"client", "translation", "worker_client"},
+    {"sessions"},
     {"urls", "errors", "settings", "tokens", "counters", "threads"} | {"answers", "etl"},
 ]
-NEIGHBOURS_MAY_MEET = [ROWS[-3], ROWS[-1]]
+NEIGHBOURS_MAY_MEET = [ROWS[-4], ROWS[-1]]
 
 # A library, to the only rooms that may import it.
 ROOMS_OF = {
@@ -41,6 +42,7 @@ ROOMS_OF = {
     "fsspec": {"filesystem"},
     "aistore": {
         "client",
+        "sessions",
         "worker_client",
         "translation",
         "errors",
@@ -54,7 +56,7 @@ ROOMS_OF = {
         "testing",
         "demo",
     },
-    "requests": {"client", "errors", "tokens", "translation", "worker_client"},
+    "requests": {"client", "errors", "sessions", "tokens", "translation", "worker_client"},
     "urllib3": {"client", "translation", "fetching", "streams", "ranges", "batches"},
     "tenacity": {"client", "worker_client"},
     "xxhash": {"checksums"},
