@@ -22,7 +22,7 @@ from tars import shard
 # Chosen now: under the TMPDIR of some test its sockets' paths could be longer than allowed.
 multiprocessing.util.get_temp_dir()
 # Else each of its children imports torch anew, for two seconds or so of a core.
-multiprocessing.set_forkserver_preload(["torch.utils.data", "aisdatapipes"])
+multiprocessing.set_forkserver_preload(["torch.distributed", "torch.utils.data", "aisdatapipes"])
 
 PutObject = Callable[[Bucket, str, bytes], None]
 

@@ -112,7 +112,7 @@ def refusals(token: str, secret: str) -> dict[str, tuple[Settings, str, type, st
     ("case", "method"),
     [
         *((case, None) for case in refusals("a.e30.c", "")),
-        ("expired", "spawn"),
+        ("expired", "forkserver"),
         ("no right", "fork"),
     ],
 )

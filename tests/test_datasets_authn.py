@@ -30,7 +30,7 @@ def by_settings(cluster: LocalCluster, token: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", [by_source, by_settings])
-@pytest.mark.parametrize(("workers", "method"), [(0, None), (2, "fork"), (2, "spawn")])
+@pytest.mark.parametrize(("workers", "method"), [(0, None), (2, "fork"), (2, "forkserver")])
 def test_a_token_lets_datasets_in(
     authn_cluster: LocalCluster, token: str, way: Any, workers: int, method: str | None
 ) -> None:

@@ -140,7 +140,7 @@ def upper(pair: Pair) -> str:
     return f"{pair[0]} has {len(pair[1])} bytes"
 
 
-@pytest.mark.parametrize(("workers", "start"), [(0, None), (2, "spawn")])
+@pytest.mark.parametrize(("workers", "start"), [(0, None), (2, "forkserver")])
 def test_transform(ais_bucket: Bucket, pairs: list[Pair], workers: int, start: str | None) -> None:
     """It is called in the workers, with name and content."""
     dataset = dataset_of(ais_bucket, transform=upper)

@@ -20,7 +20,7 @@ EXPECTED = [(f"{number:02d}", b"%02d" % number) for number in range(20)]
 GONE = (3, 7, 11)
 THERE = [pair for number, pair in enumerate(EXPECTED) if number not in GONE]
 READS = r"GET /v1/(objects|ml/moss)\b"
-START_METHODS = ["fork", "spawn"]
+START_METHODS = ["fork", "forkserver"]
 
 
 @pytest.fixture

@@ -194,16 +194,20 @@ def test_missing_extra_says_how_to_get_it(
         run_demo()
 
 
-def test_demo_runs_on_a_given_cluster(ais_cluster: LocalCluster) -> None:
+def test_demo_runs_on_a_given_cluster(
+    ais_cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A table at the end, nothing on stderr, and the cluster as it was before."""
-    done = run_python(*FEW_IMAGES, endpoint=ais_cluster.endpoint)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"AIStore cluster at {ais_cluster.endpoint}\n")
+    monkeypatch.setenv("AIS_ENDPOINT", ais_cluster.endpoint)
+    run_demo(images=IMAGES)
+    done = capsys.readouterr()
+    assert done.err == ""
+    assert done.out.startswith(f"AIStore cluster at {ais_cluster.endpoint}\n")
     for stored in (r"PNG files +60 +0\.01", r"tar shards +2 +0\.13"):
         line = rf"^{stored} +[\d,.]+ +[\d,]+ +[\d.]+%$"
-        assert re.search(line, done.stdout, re.MULTILINE), done.stdout
-    assert len(re.findall(r"'ais://\S+/train/000\.zero/000_\d{4}\.png'", done.stdout)) == 5
-    assert "these were 60" in done.stdout
+        assert re.search(line, done.out, re.MULTILINE), done.out
+    assert len(re.findall(r"'ais://\S+/train/000\.zero/000_\d{4}\.png'", done.out)) == 5
+    assert "these were 60" in done.out
     assert demo_buckets(ais_cluster) == []
 
 

@@ -226,7 +226,7 @@ def test_one_rank_lists_for_all(
     store = Store(ais_cluster.endpoint)
     store.create_bucket("for-two-ranks")
     store.put_all("for-two-ranks", ((f"{number:03}", b"") for number in range(100)))
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     ranks = [
         context.Process(target=build_in_a_rank, args=(rank, faults.endpoint, tmp_path / "store"))
         for rank in range(2)

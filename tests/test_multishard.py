@@ -63,7 +63,7 @@ def test_any_number_of_workers(
     assert sorted(flat(loader)) == sorted(flat(loader)) == sorted(streams.tuples)
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", ["fork", "forkserver"])
 def test_workers_count_once(
     ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy, start: str
 ) -> None:
@@ -115,7 +115,9 @@ def test_streams_on_several_clusters(
     mask = put_stream(ais_bucket, put_object, "mask", [4, 3])
     sources = [source(ais_bucket, "image"), source(ais_bucket, "mask", faults.endpoint)]
     dataset = AISMultiShardStream(sources)
-    assert sorted(flat(loader_of(dataset, 2, "spawn"))) == sorted(zip(image, mask, strict=True))
+    assert sorted(flat(loader_of(dataset, 2, "forkserver"))) == sorted(
+        zip(image, mask, strict=True)
+    )
     assert faults.count("GET /v1/objects/.*image-") == 0 < faults.count("GET /v1/objects/.*mask-")
 
 
@@ -132,7 +134,7 @@ def describe(found: tuple[bytes, ...]) -> str:
     return " ".join(str(len(content)) for content in found)
 
 
-@pytest.mark.parametrize(("workers", "start"), [(0, None), (2, "spawn")])
+@pytest.mark.parametrize(("workers", "start"), [(0, None), (2, "forkserver")])
 def test_transform(
     ais_bucket: Bucket, put_object: PutObject, workers: int, start: str | None
 ) -> None:

@@ -94,7 +94,7 @@ def test_nonsense_is_refused(wrong: dict) -> None:
         AISFileLoader([], "localhost:1", **wrong)
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize("start_method", ["fork", "forkserver"])
 def test_workers_report_to_the_pipe(
     urls: list[str], ais_cluster: LocalCluster, start_method: str
 ) -> None:

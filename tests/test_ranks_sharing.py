@@ -135,7 +135,7 @@ def share_in_workers(start_method: str) -> tuple[list[int], int]:
     return list(loader), keys_in_store()
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize("start_method", ["fork", "forkserver"])
 def test_workers_build_for_themselves(start_method: str) -> None:
     """A worker never talks to the store, whose connection is its parent's."""
     results = run_ranks(2, share_in_workers, start_method)

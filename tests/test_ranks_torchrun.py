@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
 from aistore.sdk import Bucket
 
 from conftest import PutObject
@@ -42,34 +41,30 @@ def torchrun(endpoint: str, script: Path, *arguments: str, ranks: int = 2) -> st
     return done.stdout
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
 def test_two_ranks_with_two_workers(
-    ais_bucket: Bucket, put_object: PutObject, tmp_path: Path, start_method: str
+    ais_bucket: Bucket, put_object: PutObject, tmp_path: Path
 ) -> None:
     """Shares are disjoint, their union is everything, and both ranks make equally many steps."""
     pairs = fill(ais_bucket, put_object, 48)
     endpoint = ais_bucket.client.base_url.removesuffix("/v1")
     job = TESTS / "torchrun_job.py"
-    torchrun(endpoint, job, f"ais://{ais_bucket.name}/", start_method, str(tmp_path))
+    torchrun(endpoint, job, f"ais://{ais_bucket.name}/", "fork", str(tmp_path))
     one, two = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     read = [[name for batch in batches for name in batch] for batches in (one, two)]
     assert sorted(read[0] + read[1]) == [name for name, _ in pairs]
     assert len(one) == len(two) == 6
 
 
-@pytest.mark.parametrize("count", [47, 49])
-def test_uneven_ranks(
-    ais_bucket: Bucket, put_object: PutObject, tmp_path: Path, count: int
-) -> None:
-    """One object more or less than fits: one comes twice, and no rank waits for another."""
-    pairs = fill(ais_bucket, put_object, count)
+def test_uneven_ranks(ais_bucket: Bucket, put_object: PutObject, tmp_path: Path) -> None:
+    """One object more than fits: one comes twice, and no rank waits for another."""
+    pairs = fill(ais_bucket, put_object, 49)
     endpoint = ais_bucket.client.base_url.removesuffix("/v1")
     job = TESTS / "torchrun_job.py"
     torchrun(endpoint, job, f"ais://{ais_bucket.name}/", "fork", str(tmp_path))
     one, two = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     read = [name for batch in (*one, *two) for name in batch]
     assert set(read) == {name for name, _ in pairs}
-    assert len(read) == count + 1
+    assert len(read) == 50
     assert len(one) == len(two)
 
 
@@ -88,7 +83,6 @@ def test_the_example_trains_and_resumes(
     assert set(STEPS.findall(whole)) == {"epoch 0 step 20", "epoch 1 step 40"}
     losses = [float(loss) for loss in re.findall(r"loss (\d\.\d+)", whole)]
     assert losses[-1] < losses[0] / 2
-    assert set(STEPS.findall(torchrun(endpoint, EXAMPLE, *arguments))) == {"epoch 1 step 40"}
     # One rank makes ten steps of what would be five of two ranks.
     alone = torchrun(endpoint, EXAMPLE, *arguments, ranks=1)
     assert STEPS.findall(alone) == ["epoch 1 step 45"]

@@ -143,7 +143,7 @@ def test_after_a_kill(
     """What a killed process wrote to disk is enough to go on, in another process."""
     path = tmp_path / "state.json"
     options = {"client_url": faults.endpoint, "urls_list": url, "shuffle": True}
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     process = context.Process(target=train_and_die, args=(options, workers, 6, str(path)))
     process.start()
     process.join(60)

@@ -31,7 +31,7 @@ def get(once: SharedOnce, path: Path) -> bytes:
     return once.get(slowly(path))
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", ["fork", "forkserver"])
 def test_processes_share_it(tmp_path: Path, start: str) -> None:
     """Four at a time: one makes it, the others wait for it, and so does who comes later."""
     once, path = SharedOnce("number"), tmp_path / "calls"

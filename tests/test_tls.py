@@ -110,10 +110,13 @@ def test_tls_with_the_authority(
 
 
 def test_tls_reaches_workers(strict: LocalCluster, certificates: Certificates) -> None:
-    """Spawned workers verify, and show their certificate, as the settings say."""
+    """Workers that are no copies verify, and show their certificate, as the settings say."""
     settings = Settings(ca_cert=certificates.ca, client_cert=certificates.client)
     loader = DataLoader(
-        pipe_of(strict, settings), batch_size=None, num_workers=1, multiprocessing_context="spawn"
+        pipe_of(strict, settings),
+        batch_size=None,
+        num_workers=1,
+        multiprocessing_context="forkserver",
     )
     assert list(loader) == NAMES
 

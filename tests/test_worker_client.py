@@ -46,9 +46,7 @@ class Reader(Dataset[tuple[bytes, int, int]]):
         return first, session, os.getpid()
 
 
-@pytest.mark.parametrize(
-    ("workers", "start_method"), [(0, None), (2, "fork"), (2, "spawn"), (2, "forkserver")]
-)
+@pytest.mark.parametrize(("workers", "start_method"), [(0, None), (2, "fork"), (2, "forkserver")])
 def test_every_worker_and_thread_has_a_session(
     ais_bucket: Bucket, put_object: PutObject, workers: int, start_method: str | None
 ) -> None:
