@@ -17,7 +17,7 @@ demo: node
 # The node with all that the tests need serves the plain tests too, so that one build is enough.
 test: $(READY)
 	@$(VENV)/bin/python tests/programs.py
-	@$(VENV)/bin/python -m pytest -n 2 --dist worksteal
+	@$(VENV)/bin/python -m pytest -n 3 --dist worksteal
 
 # Silent when all is well, so that a test run's summary stays the last thing printed.
 lint: $(READY)
