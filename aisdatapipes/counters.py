@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import shutil
 import tempfile
 import threading
 import uuid
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
-from multiprocessing.util import Finalize
 from pathlib import Path
+
+from aisdatapipes.temporary import remove_with
 
 __all__ = ["Counters", "Report", "Tally", "counting", "current_tally", "note"]
 
@@ -98,9 +99,8 @@ class Report:
 
     def __init__(self) -> None:
         self._folder = str(Path(tempfile.gettempdir(), f"aisdatapipes-report-{uuid.uuid4().hex}"))
-        # Not weakref.finalize, which forked multiprocessing children never come to. It does
-        # nothing in any process but this one.
-        Finalize(self, _remove, (self._folder, os.getpid()), exitpriority=0)
+        remove_with(self, self._folder)
+        weakref.finalize(self, _tallies.pop, (os.getpid(), self._folder), None)
 
     def tally(self) -> Tally:
         """Return this process's part of the counters, made at the first call."""
@@ -134,11 +134,6 @@ class Report:
 
 _tallies: dict[tuple[int, str], Tally] = {}
 _tallies_lock = threading.Lock()
-
-
-def _remove(folder: str, owner: int) -> None:
-    _tallies.pop((owner, folder), None)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _renew_lock() -> None:

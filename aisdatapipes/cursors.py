@@ -95,6 +95,11 @@ class Cursor:
             raise self.refusal
         return self.share.positions[self.consumed :].tolist()
 
+    def drop_rest(self) -> None:
+        """Count all that is left as consumed."""
+        self.consumed = len(self.share.positions)
+        self.partial.clear()
+
     def state(self) -> dict[str, Any]:
         """Return where it stands now, as plain data."""
         partial = {name: part() if callable(part) else part for name, part in self.partial.items()}

@@ -21,10 +21,10 @@ import threading
 import weakref
 from array import array
 from dataclasses import asdict, dataclass
-from multiprocessing.util import Finalize
 from pathlib import Path
 
 from aisdatapipes.errors import ManifestError
+from aisdatapipes.temporary import remove_with
 
 __all__ = ["Contents", "MappedFile", "Place"]
 
@@ -149,9 +149,7 @@ class MappedFile:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        # Not weakref.finalize, which forked multiprocessing children never come to. It does
-        # nothing in any process but this one.
-        Finalize(mapped, shutil.rmtree, (folder, True), exitpriority=0)
+        remove_with(mapped, folder)
         with _files_lock:
             _files[mapped.path] = mapped
         return mapped

@@ -12,11 +12,11 @@ from aistore.sdk import DataShard
 
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.fetching import ETLConfig, ObjectRequest
-from aisdatapipes.file_counts import count_files
 from aisdatapipes.listing import url_of
 from aisdatapipes.manifest import Manifest
 from aisdatapipes.pairing import Pairing
 from aisdatapipes.settings import Settings
+from aisdatapipes.shard_counts import count_files
 from aisdatapipes.shared_once import SharedOnce
 
 __all__ = ["DataShard", "PairedStreams", "ShardStream"]

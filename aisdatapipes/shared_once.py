@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import shutil
 import tempfile
 import uuid
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 from aisdatapipes.ranks import share_between_ranks
+from aisdatapipes.temporary import remove_with
 
 __all__ = ["SharedOnce"]
 
@@ -35,7 +33,7 @@ class SharedOnce:
     def __init__(self, key: str) -> None:
         self._key = key
         self._folder = str(Path(tempfile.gettempdir(), f"aisdatapipes-once-{uuid.uuid4().hex}"))
-        weakref.finalize(self, _remove, self._folder, os.getpid())
+        remove_with(self, self._folder)
 
     def get(self, build: Callable[[], bytes]) -> bytes:
         """Return what `build` returned in the process that came first; others wait for it.
@@ -56,8 +54,3 @@ class SharedOnce:
             unfinished.write_bytes(result)
             unfinished.replace(made)
             return result
-
-
-def _remove(folder: str, owner: int) -> None:
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -26,11 +26,12 @@ ROWS = [
     | {"options", "paging", "checksums", "ranges", "retries"}
     | {"manifest", "manifest_file", "gathering", "selections", "objects", "sizing"}
     | {"pairing", "shard_files", "shard_openings", "shard_streams"}
-    | {"file_counts", "sample_counts", "shard_progress", "shared_once"}
+    | {"shard_counts", "shard_progress", "shared_once"}
     | {"sharding", "shuffling", "ranks", "resuming", "cursors", "epochs", "bars"},
     {"client", "translation", "worker_client"},
     {"sessions"},
-    {"urls", "errors", "settings", "tokens", "counters", "threads"} | {"answers", "etl"},
+    {"urls", "errors", "settings", "tokens", "counters", "threads"}
+    | {"answers", "etl", "temporary"},
 ]
 NEIGHBOURS_MAY_MEET = [ROWS[-4], ROWS[-1]]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from aisdatapipes.bars import with_bar
 from aisdatapipes.counters import Report
-from aisdatapipes.datasets.resumable import ResumableDataset
+from aisdatapipes.cursors import Cursor
+from aisdatapipes.datasets.stepped import SteppedDataset
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.datasets.tuple_lane import TupleLane
 from aisdatapipes.epochs import EpochOptions, Epochs
@@ -22,7 +22,7 @@ from aisdatapipes.sharding import Uneven
 __all__ = ["AISMultiShardStream"]
 
 
-class AISMultiShardStream(ResumableDataset):
+class AISMultiShardStream(SteppedDataset):
     """Tuples of bytes: the n-th file of every stream of tar shards, for each n.
 
     A stream is all files of all shards under a `DataShard`'s bucket and prefix, in the order of
@@ -131,37 +131,13 @@ class AISMultiShardStream(ResumableDataset):
         if shuffle or placement.rank()[1] > 1:
             self._paired.pairing()  # here, where one rank can ask for all and for their workers
 
-    def __iter__(self) -> Iterator[Any]:
-        """Return an iterator over tuples of bytes, transformed."""
-        cursor = self._epochs.start()
+    def _samples(self, cursor: Cursor) -> Iterator[tuple[bytes, ...]]:
         lane = TupleLane(cursor, self._paired, self._policy, self._report.tally())
-        tuples = self._steps.even_out(lane, cursor)
-        if self.show_progress:
-            tuples = with_bar(tuples, _bytes_in, type(self).__name__)
-        return map(self.transform, tuples) if self.transform else tuples
+        return self._steps.even_out(lane, cursor)
 
-    def __len__(self) -> int:
-        """Return how many tuples this rank yields in an epoch without a stop, at most.
-
-        The cluster is asked, once, how many files each shard has.
-        """
-        return self._steps.of_rank(self._epochs.epoch)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration go on where `state` says; those after it are whole epochs.
-
-        Args:
-            state: Of the same lane, or one that `merge_states` made, for any.
-
-        Raises:
-            StateMismatchError: It is of other shards, another class, seed or version.
-        """
-        super().load_state_dict(state)
-        self._steps.load(state)
+    @staticmethod
+    def _bytes_in(sample: tuple[bytes, ...]) -> int:
+        return sum(map(len, sample))
 
     def _unit_sizes(self) -> list[int]:
         return self._paired.pairing().unit_sizes()
-
-
-def _bytes_in(item: tuple[bytes, ...]) -> int:
-    return sum(map(len, item))

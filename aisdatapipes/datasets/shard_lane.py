@@ -73,25 +73,8 @@ class ShardLane:
         for position in positions:
             self._finish(position)
 
-    def again(self) -> Iterator[tuple[ManifestEntry, Sample]]:
-        """Yield every sample of the lane's shards, or of all shards if those have none; for ever.
-
-        These repeat what was or will be read, and do not move the cursor.
-        """
-        for positions in (self._cursor.share.positions.tolist(), range(len(self._manifest))):
-            found = True
-            while found:
-                found = False
-                for one in self._repeated(positions):
-                    found = True
-                    yield one
-
-    def drop_rest(self) -> None:
-        """Count all that is left as consumed."""
-        self._cursor.consumed = len(self._cursor.share.positions)
-        self._cursor.partial.clear()
-
-    def _repeated(self, positions: Iterable[int]) -> Iterator[tuple[ManifestEntry, Sample]]:
+    def repeated(self, positions: Iterable[int]) -> Iterator[tuple[ManifestEntry, Sample]]:
+        """Yield every sample of some shards, and do not move the cursor."""
         entries = {entry.url: entry for entry in map(self._manifest.__getitem__, positions)}
         with closing(self._reader.stream(entries)) as shards:
             for url, file in shards:

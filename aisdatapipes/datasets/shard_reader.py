@@ -6,19 +6,19 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from aisdatapipes.bars import with_bar
 from aisdatapipes.cursors import Cursor
 from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
 from aisdatapipes.datasets.shard_lane import ShardLane
 from aisdatapipes.datasets.sources import PrefixMap, Source
+from aisdatapipes.datasets.stepped import SteppedDataset
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.datasets.zero_dict import ZeroDict
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.fetching import ETLConfig
 from aisdatapipes.manifest import Manifest, ManifestEntry
 from aisdatapipes.options import OnError
-from aisdatapipes.sample_counts import count_samples
 from aisdatapipes.settings import Settings
+from aisdatapipes.shard_counts import count_samples
 from aisdatapipes.sharding import Uneven
 from aisdatapipes.shared_once import SharedOnce
 from aisdatapipes.tar import Sample
@@ -26,7 +26,7 @@ from aisdatapipes.tar import Sample
 __all__ = ["AISShardReader"]
 
 
-class AISShardReader(AISBaseIterDataset):
+class AISShardReader(SteppedDataset, AISBaseIterDataset):
     """Samples of tar shards as ``(basename, files)``; `files` has the content by extension.
 
     Members of a shard are one sample while directory and name up to the first dot stay the same:
@@ -123,33 +123,13 @@ class AISShardReader(AISBaseIterDataset):
         self._steps = Steps(self._count, len(self.manifest), self._placement, uneven, seed, shuffle)
         self._seen: dict[str, None] = {}
 
-    def __iter__(self) -> Iterator[Any]:
-        """Return an iterator over ``(basename, files)``, transformed."""
-        cursor = self._epochs.start()
+    def _samples(self, cursor: Cursor) -> Iterator[tuple[str, ZeroDict]]:
         lane = ShardLane(cursor, self.manifest, self._reader, self._key_for(cursor), self._buffer)
-        samples = map(self._as_pair, self._steps.even_out(lane, cursor))
-        if self.show_progress:
-            samples = with_bar(samples, _bytes_in, type(self).__name__)
-        return map(self.transform, samples) if self.transform else samples
+        return map(self._as_pair, self._steps.even_out(lane, cursor))
 
-    def __len__(self) -> int:
-        """Return how many samples this rank yields in an epoch without a stop, at most.
-
-        The cluster is asked, once, how many samples each shard has.
-        """
-        return self._steps.of_rank(self._epochs.epoch)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration go on where `state` says; those after it are whole epochs.
-
-        Args:
-            state: Of the same lane, or one that `merge_states` made, for any.
-
-        Raises:
-            StateMismatchError: It is of other shards, another class, seed or version.
-        """
-        super().load_state_dict(state)
-        self._steps.load(state)
+    @staticmethod
+    def _bytes_in(sample: tuple[str, ZeroDict]) -> int:
+        return sum(map(len, sample[1].values()))
 
     def _count(self) -> array:
         urls, request_for = self.manifest.urls(), self._reader.request_for
@@ -170,7 +150,3 @@ class AISShardReader(AISBaseIterDataset):
             )
         self._seen.update(dict.fromkeys(new))
         return key.rpartition("/")[2], ZeroDict(files, self._seen, key, entry.url)
-
-
-def _bytes_in(item: tuple[str, ZeroDict]) -> int:
-    return sum(map(len, item[1].values()))

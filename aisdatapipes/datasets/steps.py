@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -31,12 +31,8 @@ class SupportsSteps(Protocol[_T_co]):
         """Yield what is left, and move the lane's cursor on."""
         ...
 
-    def again(self) -> Iterator[_T_co]:
-        """Yield all of it for ever, or what other lanes have if it has none; move nothing."""
-        ...
-
-    def drop_rest(self) -> None:
-        """Count all that is left as consumed."""
+    def repeated(self, positions: Iterable[int]) -> Iterator[_T_co]:
+        """Yield all samples of some shards, and leave the lane's cursor where it is."""
         ...
 
 
@@ -108,22 +104,32 @@ class Steps:
         }
         for found in lane.samples():
             if given == target:
-                self._leave_out(lane, cursor)
+                self._leave_out(cursor)
                 return
             given += 1
             yield found
-        for found in islice(lane.again(), repeated, repeated + target - given):
+        for found in islice(self._again(lane, cursor), repeated, repeated + target - given):
             given, repeated = given + 1, repeated + 1
             yield found
 
-    def _leave_out(self, lane: SupportsSteps, cursor: Cursor) -> None:
+    def _again(self, lane: SupportsSteps[_T], cursor: Cursor) -> Iterator[_T]:
+        """Yield the samples of the lane's shards, or of all shards if those have none; for ever."""
+        for positions in (cursor.share.positions.tolist(), range(self._size)):
+            found = True
+            while found:
+                found = False
+                for sample in lane.repeated(positions):
+                    found = True
+                    yield sample
+
+    def _leave_out(self, cursor: Cursor) -> None:
         if self._uneven == "pad":
             raise BadArchiveError(
                 f"the shards of {_lane_of(cursor)} have more samples than the cluster had listed: "
                 "keys come back in one of them; mend it, or read with uneven='keep'"
             )
         _logger.info("%s left out its last samples, to even out ranks", _lane_of(cursor))
-        lane.drop_rest()
+        cursor.drop_rest()
 
     def _target(self, cursor: Cursor) -> int:
         """Return how many samples the worker of this number gets in every rank."""

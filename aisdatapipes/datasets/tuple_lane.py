@@ -68,25 +68,14 @@ class TupleLane:
                 resumed = time.perf_counter()
                 self._tally.add("consumer_s", resumed - arrived)
 
-    def again(self) -> Iterator[Files]:
-        """Yield every tuple of the lane's units, or of all units if it has none; for ever.
-
-        These repeat what was or will be read, and do not move the cursor.
-        """
+    def repeated(self, positions: Iterable[int]) -> Iterator[Files]:
+        """Yield every tuple of some units, and do not move the cursor."""
         pairing = self._counted_pairing()
         with closing(self):
-            for units in (self._cursor.share.positions.tolist(), range(self._sizes[0])):
-                found = True
-                while found:
-                    found = False
-                    for one in self._repeated(pairing, units):
-                        found = True
-                        yield one
-
-    def drop_rest(self) -> None:
-        """Count all that is left as consumed."""
-        self._cursor.consumed = len(self._cursor.share.positions)
-        self._cursor.partial.clear()
+            for unit in positions:
+                self._done = 0
+                with suppress(ShardSkippedError):
+                    yield from self._unit(pairing, unit)
 
     def close(self) -> None:
         """Close all shards."""
@@ -173,12 +162,6 @@ class TupleLane:
             yield found
         for files in self._files:
             files.check_end()
-
-    def _repeated(self, pairing: Pairing, units: Iterable[int]) -> Iterator[Files]:
-        for unit in units:
-            self._done = 0
-            with suppress(ShardSkippedError):
-                yield from self._unit(pairing, unit)
 
     def _read(self, *, is_zipped: bool = False) -> Files:
         """Return the next tuple; of zipped streams an empty one where the first has no more."""

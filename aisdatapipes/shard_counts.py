@@ -1,26 +1,45 @@
-"""File counts: how many files each shard has, without reading the shards."""
+"""Shard counts: how many samples or files each shard has, without reading the shards."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 from aisdatapipes.errors import AISPipeError
 from aisdatapipes.fetching import ObjectRequest
 from aisdatapipes.listing import list_members
 from aisdatapipes.options import NEVER_SKIPPED
+from aisdatapipes.shards import samples_of
 from aisdatapipes.streams import open_object, read_range
-from aisdatapipes.tar import TarReader
+from aisdatapipes.tar import TarReader, key_of
 
-__all__ = ["UNKNOWN_COUNT", "count_files"]
+__all__ = ["UNKNOWN_COUNT", "count_files", "count_samples"]
 
 UNKNOWN_COUNT = -1
 """Of a shard that cannot be read."""
 
 _CONCURRENCY = 4
 _END_MARK = bytes(1024)
+
+
+def count_samples(urls: Sequence[str], parse: Callable[[str], ObjectRequest]) -> bytes:
+    """Return the numbers of samples of shards, as 64-bit numbers in the order of this machine.
+
+    The cluster lists the members of a shard; where it cannot, as of one that an ETL makes, the
+    shard is read. A shard that cannot be read counts as empty: whoever reads it says why.
+
+    Args:
+        urls: The shards.
+        parse: Makes the request for a URL.
+
+    Raises:
+        ClusterUnreachableError: Nothing answers at the endpoint.
+        AuthenticationError: The cluster refuses the token.
+    """
+    return _counted([partial(_samples_in, url, parse) for url in urls], unreadable=0)
 
 
 def count_files(
@@ -44,22 +63,38 @@ def count_files(
         AISPipeError: A shard cannot be read, and that is not tolerated; or it is about the
             cluster, and not about one shard.
     """
+    counts = [partial(_files_in, *shard, is_wary=is_wary) for shard in shards]
+    return _counted(counts, UNKNOWN_COUNT if is_tolerant else None)
 
-    def count(shard: tuple[Callable[[], ObjectRequest], int]) -> int:
+
+def _counted(counts: Iterable[Callable[[], int]], unreadable: int | None) -> bytes:
+    """Count some shards at a time; None for `unreadable` raises what is wrong with one."""
+
+    def count(one: Callable[[], int]) -> int:
         try:
-            return _count(*shard, is_wary=is_wary)
+            return one()
         except NEVER_SKIPPED:
             raise
         except AISPipeError:
-            if is_tolerant:
-                return UNKNOWN_COUNT
-            raise
+            if unreadable is None:
+                raise
+            return unreadable
 
     with ThreadPoolExecutor(_CONCURRENCY) as threads:
-        return array("q", threads.map(count, shards)).tobytes()
+        return array("q", threads.map(count, counts)).tobytes()
 
 
-def _count(make_request: Callable[[], ObjectRequest], size: int, *, is_wary: bool) -> int:
+def _samples_in(url: str, parse: Callable[[str], ObjectRequest]) -> int:
+    request = parse(url)
+    if not request.etl:
+        names = list_members(request.url, request.endpoint, request.settings)
+        if keys := {key for key in map(key_of, names) if key}:
+            return len(keys)
+    with closing(open_object(request)) as file:
+        return sum(1 for _ in samples_of(file, url))
+
+
+def _files_in(make_request: Callable[[], ObjectRequest], size: int, *, is_wary: bool) -> int:
     request = make_request()
     if not request.etl:
         listed = sum(1 for _ in list_members(request.url, request.endpoint, request.settings))
