@@ -35,8 +35,8 @@ from aisdatapipes.datasets import (
     AISShardReader,
     ZeroDict,
 )
-from aisdatapipes.manifest import Manifest, ManifestEntry
-from aisdatapipes.resuming import merge_states
+from aisdatapipes.epochs.resuming import merge_states
+from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.sampling import DynamicBatchSampler
 from aisdatapipes.settings import Settings
 from aisdatapipes.worker_client import WorkerRequestClient

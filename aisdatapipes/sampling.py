@@ -10,10 +10,10 @@ from typing import Protocol
 import torch
 from torch.utils.data import Sampler
 
-from aisdatapipes.manifest import Manifest
-from aisdatapipes.ranks import Lane, Placement
-from aisdatapipes.sharding import Dealing, Uneven
-from aisdatapipes.shuffling import epoch_order
+from aisdatapipes.epochs.ranks import Lane, Placement
+from aisdatapipes.epochs.sharding import Dealing, Uneven
+from aisdatapipes.epochs.shuffling import epoch_order
+from aisdatapipes.manifests.manifest import Manifest
 
 __all__ = ["DynamicBatchSampler"]
 

@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol
 import pytest
 
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
-from aisdatapipes.streams import ObjectStream
+from aisdatapipes.reading.streams import ObjectStream
 from aisdatapipes.testing import LocalCluster
 from faults import FaultProxy
 

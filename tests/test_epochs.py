@@ -10,8 +10,8 @@ import pytest
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
+from aisdatapipes.epochs.resuming import merge_states
 from aisdatapipes.errors import StateMismatchError
-from aisdatapipes.resuming import merge_states
 from numbers_dataset import Numbers
 
 pytestmark = [

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisdatapipes import errors
-from aisdatapipes.manifest import Manifest, ManifestEntry
+from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 

@@ -18,7 +18,7 @@ import pytest
 import torch.distributed as dist
 
 from aisdatapipes import errors
-from aisdatapipes.manifest import Manifest
+from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.testing import LocalCluster
 from benchmarks.storing import Store
 from faults import FaultProxy
@@ -112,7 +112,7 @@ ENDINGS = {
 def test_a_process_leaves_no_folder(ending: str, tmp_path: Path) -> None:
     """However a program ends, the folder of its manifest goes with it."""
     program = (
-        "from aisdatapipes.manifest import Manifest\n"
+        "from aisdatapipes.manifests.manifest import Manifest\n"
         "import glob, tempfile\n"
         "manifest = Manifest.from_urls(['ais://b/o'])\n"
         "assert glob.glob(tempfile.gettempdir() + '/aisdatapipes-manifest-*')\n"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisdatapipes.errors import BadArchiveError, UnequalStreamsError
-from aisdatapipes.pairing import Pairing
+from aisdatapipes.shards.pairing import Pairing
 
 COUNTS = st.lists(
     st.lists(st.integers(0, 6), min_size=1, max_size=7).filter(any), min_size=1, max_size=3

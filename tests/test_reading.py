@@ -12,7 +12,7 @@ import pytest
 from aistore.sdk import Bucket, Namespace
 
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
-from aisdatapipes.streams import ObjectStream
+from aisdatapipes.reading.streams import ObjectStream
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aisdatapipes.cursors import Cursor
+from aisdatapipes.epochs.cursors import Cursor
+from aisdatapipes.epochs.resuming import REPEATED, merge_states, undealt
+from aisdatapipes.epochs.sharding import Dealing
+from aisdatapipes.epochs.shuffling import epoch_order
 from aisdatapipes.errors import StateMismatchError
-from aisdatapipes.resuming import REPEATED, merge_states, undealt
-from aisdatapipes.sharding import Dealing
-from aisdatapipes.shuffling import epoch_order
 
 FIELDS = {
     "version": 1,

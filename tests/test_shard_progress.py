@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisdatapipes.counters import Tally
-from aisdatapipes.shard_progress import ShardProgress
+from aisdatapipes.shards.progress import ShardProgress
 from aisdatapipes.tar import Sample
 from tars import member, pack
 

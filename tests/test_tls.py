@@ -11,7 +11,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
-from aisdatapipes.streams import ObjectStream
+from aisdatapipes.reading.streams import ObjectStream
 from aisdatapipes.testing import LocalCluster
 from certificates import Certificates, make_certificates
 

@@ -13,9 +13,9 @@ from aisdatapipes.client import resolve_endpoint
 from aisdatapipes.counters import Counters
 from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.fetching import ETLConfig
-from aisdatapipes.objects import ObjectReader
-from aisdatapipes.options import OnError, ReadOptions
+from aisdatapipes.reading.fetching import ETLConfig
+from aisdatapipes.reading.objects import ObjectReader
+from aisdatapipes.reading.options import OnError, ReadOptions
 from aisdatapipes.settings import Settings
 
 __all__ = ["AISFileLoader"]

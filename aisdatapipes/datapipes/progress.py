@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from torch.utils.data import IterDataPipe
 
 from aisdatapipes.bars import with_bar
-from aisdatapipes.streams import ObjectStream, size_of
+from aisdatapipes.reading.streams import ObjectStream, size_of
 
 __all__ = ["AISProgress"]
 

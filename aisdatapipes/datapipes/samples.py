@@ -13,10 +13,10 @@ from aisdatapipes.counters import Counters, Report
 from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.fetching import ETLConfig, ObjectRequest
-from aisdatapipes.options import ErrorPolicy, OnError
+from aisdatapipes.reading.fetching import ETLConfig, ObjectRequest
+from aisdatapipes.reading.options import ErrorPolicy, OnError
 from aisdatapipes.settings import Settings
-from aisdatapipes.shards import read_samples
+from aisdatapipes.shards.samples import read_samples
 from aisdatapipes.tar import Sample
 
 __all__ = ["AISSampleLoader"]

@@ -15,15 +15,15 @@ from aisdatapipes.datasets.sources import (
     manifest_and_endpoint,
     settings_like,
 )
-from aisdatapipes.epochs import EpochOptions, Epochs
+from aisdatapipes.epochs.epochs import EpochOptions, Epochs
+from aisdatapipes.epochs.ranks import Placement
+from aisdatapipes.epochs.sharding import Uneven
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.fetching import ETLConfig
-from aisdatapipes.manifest import Manifest, ManifestEntry
-from aisdatapipes.objects import ObjectReader
-from aisdatapipes.options import OnError, ReadOptions
-from aisdatapipes.ranks import Placement
+from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
+from aisdatapipes.reading.fetching import ETLConfig
+from aisdatapipes.reading.objects import ObjectReader
+from aisdatapipes.reading.options import OnError, ReadOptions
 from aisdatapipes.settings import Settings
-from aisdatapipes.sharding import Uneven
 
 __all__ = ["AISBaseIterDataset"]
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from aisdatapipes.datasets.map_base import AISBaseMapDataset, Pair
 from aisdatapipes.datasets.sources import PrefixMap, Source
-from aisdatapipes.fetching import ETLConfig
-from aisdatapipes.manifest import Manifest
-from aisdatapipes.options import OnError, ReadOptions
+from aisdatapipes.manifests.manifest import Manifest
+from aisdatapipes.reading.fetching import ETLConfig
+from aisdatapipes.reading.options import OnError, ReadOptions
 from aisdatapipes.settings import Settings
 
 __all__ = ["AISDataset", "AISMapDataset"]

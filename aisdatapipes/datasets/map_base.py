@@ -17,12 +17,12 @@ from aisdatapipes.datasets.sources import (
     settings_like,
 )
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.fetching import ETLConfig, Object
-from aisdatapipes.manifest import Manifest
-from aisdatapipes.objects import ObjectReader
-from aisdatapipes.options import OnError, ReadOptions
+from aisdatapipes.manifests.manifest import Manifest
+from aisdatapipes.manifests.sizing import sizes_of
+from aisdatapipes.reading.fetching import ETLConfig, Object
+from aisdatapipes.reading.objects import ObjectReader
+from aisdatapipes.reading.options import OnError, ReadOptions
 from aisdatapipes.settings import Settings
-from aisdatapipes.sizing import sizes_of
 
 __all__ = ["AISBaseMapDataset", "Pair"]
 

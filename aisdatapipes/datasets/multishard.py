@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from aisdatapipes.counters import Report
-from aisdatapipes.cursors import Cursor
 from aisdatapipes.datasets.stepped import SteppedDataset
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.datasets.tuple_lane import TupleLane
-from aisdatapipes.epochs import EpochOptions, Epochs
-from aisdatapipes.fetching import ETLConfig
-from aisdatapipes.options import ErrorPolicy, OnError
-from aisdatapipes.ranks import Placement
+from aisdatapipes.epochs.cursors import Cursor
+from aisdatapipes.epochs.epochs import EpochOptions, Epochs
+from aisdatapipes.epochs.ranks import Placement
+from aisdatapipes.epochs.sharding import Uneven
+from aisdatapipes.reading.fetching import ETLConfig
+from aisdatapipes.reading.options import ErrorPolicy, OnError
 from aisdatapipes.settings import Settings
-from aisdatapipes.shard_streams import DataShard, PairedStreams
-from aisdatapipes.sharding import Uneven
+from aisdatapipes.shards.streams import DataShard, PairedStreams
 
 __all__ = ["AISMultiShardStream"]
 

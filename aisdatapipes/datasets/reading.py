@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
-from aisdatapipes.cursors import Cursor
-from aisdatapipes.manifest import Manifest, ManifestEntry
-from aisdatapipes.objects import ObjectReader
+from aisdatapipes.epochs.cursors import Cursor
+from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
+from aisdatapipes.reading.objects import ObjectReader
 
 __all__ = ["Reading"]
 

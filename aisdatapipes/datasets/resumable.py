@@ -8,7 +8,7 @@ from typing import Any
 from torch.utils.data import IterableDataset
 
 from aisdatapipes.counters import Counters, Report
-from aisdatapipes.epochs import Epochs
+from aisdatapipes.epochs.epochs import Epochs
 
 __all__ = ["ResumableDataset"]
 

@@ -9,16 +9,16 @@ from contextlib import closing
 from dataclasses import replace
 from typing import IO
 
-from aisdatapipes.cursors import Cursor
+from aisdatapipes.epochs.cursors import Cursor
 from aisdatapipes.errors import AISPipeError
-from aisdatapipes.fetching import ObjectRequest
-from aisdatapipes.manifest import Manifest, ManifestEntry
-from aisdatapipes.objects import ObjectReader
-from aisdatapipes.options import Skips
-from aisdatapipes.reading import read_objects
-from aisdatapipes.shard_progress import ShardProgress
-from aisdatapipes.shards import check_size, samples_of, unbuffered
-from aisdatapipes.streams import read_range
+from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
+from aisdatapipes.reading.engine import read_objects
+from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.objects import ObjectReader
+from aisdatapipes.reading.options import Skips
+from aisdatapipes.reading.streams import read_range
+from aisdatapipes.shards.progress import ShardProgress
+from aisdatapipes.shards.samples import check_size, samples_of, unbuffered
 from aisdatapipes.tar import Sample
 
 __all__ = ["ShardLane"]

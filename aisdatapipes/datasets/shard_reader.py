@@ -6,21 +6,21 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from aisdatapipes.cursors import Cursor
 from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
 from aisdatapipes.datasets.shard_lane import ShardLane
 from aisdatapipes.datasets.sources import PrefixMap, Source
 from aisdatapipes.datasets.stepped import SteppedDataset
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.datasets.zero_dict import ZeroDict
+from aisdatapipes.epochs.cursors import Cursor
+from aisdatapipes.epochs.sharding import Uneven
+from aisdatapipes.epochs.shared_once import SharedOnce
 from aisdatapipes.errors import BadArchiveError
-from aisdatapipes.fetching import ETLConfig
-from aisdatapipes.manifest import Manifest, ManifestEntry
-from aisdatapipes.options import OnError
+from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
+from aisdatapipes.reading.fetching import ETLConfig
+from aisdatapipes.reading.options import OnError
 from aisdatapipes.settings import Settings
-from aisdatapipes.shard_counts import count_samples
-from aisdatapipes.sharding import Uneven
-from aisdatapipes.shared_once import SharedOnce
+from aisdatapipes.shards.counts import count_samples
 from aisdatapipes.tar import Sample
 
 __all__ = ["AISShardReader"]

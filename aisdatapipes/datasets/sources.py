@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from aisdatapipes.client import resolve_endpoint
 from aisdatapipes.listing import AISSource, Object, Source, endpoint_of
-from aisdatapipes.manifest import Manifest
-from aisdatapipes.selections import PrefixMap
+from aisdatapipes.manifests.manifest import Manifest
+from aisdatapipes.manifests.selections import PrefixMap
 from aisdatapipes.settings import Settings
 
 __all__ = ["PrefixMap", "Source", "manifest_and_endpoint", "settings_like"]

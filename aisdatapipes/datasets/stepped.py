@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from aisdatapipes.bars import with_bar
-from aisdatapipes.cursors import Cursor
 from aisdatapipes.datasets.resumable import ResumableDataset
 from aisdatapipes.datasets.steps import Steps
+from aisdatapipes.epochs.cursors import Cursor
 
 __all__ = ["SteppedDataset"]
 

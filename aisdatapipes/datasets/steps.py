@@ -9,12 +9,12 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from aisdatapipes.cursors import Cursor
+from aisdatapipes.epochs.cursors import Cursor
+from aisdatapipes.epochs.ranks import Lane, Placement
+from aisdatapipes.epochs.resuming import REPEATED, undealt
+from aisdatapipes.epochs.sharding import Dealing, Uneven
+from aisdatapipes.epochs.shuffling import epoch_order
 from aisdatapipes.errors import BadArchiveError
-from aisdatapipes.ranks import Lane, Placement
-from aisdatapipes.resuming import REPEATED, undealt
-from aisdatapipes.sharding import Dealing, Uneven
-from aisdatapipes.shuffling import epoch_order
 
 __all__ = ["Steps", "SupportsSteps"]
 

@@ -10,14 +10,14 @@ from contextlib import closing, suppress
 from typing import Any, cast
 
 from aisdatapipes.counters import Tally
-from aisdatapipes.cursors import Cursor
+from aisdatapipes.epochs.cursors import Cursor
+from aisdatapipes.epochs.resuming import REPEATED
 from aisdatapipes.errors import BadArchiveError
-from aisdatapipes.options import ErrorPolicy, Skips
-from aisdatapipes.pairing import Pairing
-from aisdatapipes.resuming import REPEATED
-from aisdatapipes.shard_files import ShardFiles, ShardSkippedError
-from aisdatapipes.shard_openings import Place
-from aisdatapipes.shard_streams import PairedStreams
+from aisdatapipes.reading.options import ErrorPolicy, Skips
+from aisdatapipes.shards.files import ShardFiles, ShardSkippedError
+from aisdatapipes.shards.openings import Place
+from aisdatapipes.shards.pairing import Pairing
+from aisdatapipes.shards.streams import PairedStreams
 
 __all__ = ["TupleLane"]
 

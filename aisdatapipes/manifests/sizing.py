@@ -8,11 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
+from aisdatapipes.epochs.ranks import share_between_ranks
 from aisdatapipes.errors import AISPipeError
-from aisdatapipes.fetching import ObjectRequest
-from aisdatapipes.manifest import Manifest
-from aisdatapipes.ranks import share_between_ranks
-from aisdatapipes.selections import UNKNOWN_SIZE
+from aisdatapipes.manifests.manifest import Manifest
+from aisdatapipes.manifests.selections import UNKNOWN_SIZE
+from aisdatapipes.reading.fetching import ObjectRequest
 
 __all__ = ["sizes_of"]
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
+from aisdatapipes.epochs.ranks import Lane
+from aisdatapipes.epochs.sharding import Dealing, remaining
 from aisdatapipes.errors import StateMismatchError
-from aisdatapipes.ranks import Lane
-from aisdatapipes.sharding import Dealing, remaining
 
 __all__ = ["REPEATED", "VERSION", "check_state", "lane_of", "merge_states", "undealt"]
 

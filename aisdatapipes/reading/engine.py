@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, cast
 
-from aisdatapipes.batches import BatchStream
 from aisdatapipes.counters import Tally, counting, note
 from aisdatapipes.errors import INTERRUPTIONS, AISPipeError, ClusterError, ObjectNotFoundError
-from aisdatapipes.fetching import ObjectRequest
-from aisdatapipes.lookahead import BadItem, Item, Lookahead, SizeEstimate
-from aisdatapipes.options import ReadOptions, Skips
-from aisdatapipes.streams import open_object, size_of
+from aisdatapipes.reading.batches import BatchStream
+from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.lookahead import BadItem, Item, Lookahead, SizeEstimate
+from aisdatapipes.reading.options import ReadOptions, Skips
+from aisdatapipes.reading.streams import open_object, size_of
 from aisdatapipes.threads import close_result, in_thread
 
 __all__ = ["read_objects"]

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import IO, NamedTuple
 
 from aisdatapipes.counters import Tally, counting
-from aisdatapipes.shard_streams import ShardStream
-from aisdatapipes.streams import open_object
+from aisdatapipes.reading.streams import open_object
+from aisdatapipes.shards.streams import ShardStream
 from aisdatapipes.threads import close_result, in_thread
 
 __all__ = ["Place", "ShardOpenings"]

@@ -33,7 +33,7 @@ from aisdatapipes.errors import (
     IncompleteReadError,
     ObjectNotFoundError,
 )
-from aisdatapipes.fetching import ObjectRequest
+from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.tar import TarReader
 from aisdatapipes.translation import translated_errors
 

@@ -6,8 +6,8 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from aisdatapipes.manifest_file import Contents, Place
-from aisdatapipes.selections import Selection
+from aisdatapipes.manifests.file import Contents, Place
+from aisdatapipes.manifests.selections import Selection
 from aisdatapipes.urls import format_url
 
 __all__ = ["ENCODING", "gather"]

@@ -10,14 +10,14 @@ from functools import partial
 
 from aistore.sdk import DataShard
 
+from aisdatapipes.epochs.shared_once import SharedOnce
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.fetching import ETLConfig, ObjectRequest
 from aisdatapipes.listing import url_of
-from aisdatapipes.manifest import Manifest
-from aisdatapipes.pairing import Pairing
+from aisdatapipes.manifests.manifest import Manifest
+from aisdatapipes.reading.fetching import ETLConfig, ObjectRequest
 from aisdatapipes.settings import Settings
-from aisdatapipes.shard_counts import count_files
-from aisdatapipes.shared_once import SharedOnce
+from aisdatapipes.shards.counts import count_files
+from aisdatapipes.shards.pairing import Pairing
 
 __all__ = ["DataShard", "PairedStreams", "ShardStream"]
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from aisdatapipes.ranks import share_between_ranks
+from aisdatapipes.epochs.ranks import share_between_ranks
 from aisdatapipes.temporary import remove_with
 
 __all__ = ["SharedOnce"]

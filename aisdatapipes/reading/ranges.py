@@ -7,7 +7,6 @@ from http import HTTPStatus
 
 from urllib3.response import BaseHTTPResponse
 
-from aisdatapipes.checksums import Checksum
 from aisdatapipes.counters import counting, current_tally
 from aisdatapipes.errors import (
     INTERRUPTIONS,
@@ -15,8 +14,9 @@ from aisdatapipes.errors import (
     IncompleteReadError,
     ObjectChangedError,
 )
-from aisdatapipes.fetching import ObjectRequest
-from aisdatapipes.retries import retry
+from aisdatapipes.reading.checksums import Checksum
+from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.retries import retry
 from aisdatapipes.translation import translated_errors
 
 __all__ = ["RangedObject"]

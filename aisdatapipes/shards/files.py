@@ -9,11 +9,11 @@ from typing import IO
 
 from aisdatapipes.counters import Tally
 from aisdatapipes.errors import AISPipeError, BadArchiveError
-from aisdatapipes.options import Skips
-from aisdatapipes.shard_openings import Place, ShardOpenings
-from aisdatapipes.shard_streams import ShardStream
-from aisdatapipes.shards import check_size, unbuffered
-from aisdatapipes.streams import size_of
+from aisdatapipes.reading.options import Skips
+from aisdatapipes.reading.streams import size_of
+from aisdatapipes.shards.openings import Place, ShardOpenings
+from aisdatapipes.shards.samples import check_size, unbuffered
+from aisdatapipes.shards.streams import ShardStream
 from aisdatapipes.tar import TarReader
 from aisdatapipes.tar.reader import File
 

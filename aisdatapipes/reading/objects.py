@@ -11,9 +11,9 @@ from typing import IO, Literal
 from aisdatapipes.counters import Report
 from aisdatapipes.errors import AISPipeError, TooManyErrorsError
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.fetching import ObjectRequest
-from aisdatapipes.options import NEVER_SKIPPED, ErrorPolicy, OnError, ReadOptions, Skips
-from aisdatapipes.reading import read_objects
+from aisdatapipes.reading.engine import read_objects
+from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.options import NEVER_SKIPPED, ErrorPolicy, OnError, ReadOptions, Skips
 from aisdatapipes.settings import Settings
 
 __all__ = ["ObjectReader"]

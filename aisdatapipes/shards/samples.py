@@ -10,11 +10,11 @@ from typing import IO
 
 from aisdatapipes.counters import Tally
 from aisdatapipes.errors import AISPipeError, ObjectChangedError
-from aisdatapipes.fetching import ObjectRequest
-from aisdatapipes.manifest import ManifestEntry
-from aisdatapipes.options import ErrorPolicy, ReadOptions, Skips
-from aisdatapipes.reading import read_objects
-from aisdatapipes.streams import ObjectStream, size_of
+from aisdatapipes.manifests.manifest import ManifestEntry
+from aisdatapipes.reading.engine import read_objects
+from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.options import ErrorPolicy, ReadOptions, Skips
+from aisdatapipes.reading.streams import ObjectStream, size_of
 from aisdatapipes.tar import Sample, SupportsRead, TarReader, group_samples
 
 __all__ = ["SHARD_OPTIONS", "check_size", "read_samples", "samples_of", "unbuffered"]

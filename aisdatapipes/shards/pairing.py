@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from aisdatapipes.errors import BadArchiveError, UnequalStreamsError
-from aisdatapipes.shard_counts import UNKNOWN_COUNT
+from aisdatapipes.shards.counts import UNKNOWN_COUNT
 
 __all__ = ["Pairing"]
 

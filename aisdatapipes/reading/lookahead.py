@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from aisdatapipes.batches import can_batch
 from aisdatapipes.errors import AISPipeError
-from aisdatapipes.fetching import ObjectRequest
-from aisdatapipes.options import ReadOptions
+from aisdatapipes.reading.batches import can_batch
+from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.options import ReadOptions
 
 __all__ = ["BadItem", "Item", "Lookahead", "SizeEstimate"]
 

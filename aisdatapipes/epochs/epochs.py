@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch.utils.data import get_worker_info
 
-from aisdatapipes.cursors import Cursor, lane_fields
+from aisdatapipes.epochs.cursors import Cursor, lane_fields
+from aisdatapipes.epochs.ranks import Lane, Placement
+from aisdatapipes.epochs.resuming import VERSION, check_state, undealt
+from aisdatapipes.epochs.sharding import Dealing, Uneven
+from aisdatapipes.epochs.shuffling import epoch_order, order_digest
 from aisdatapipes.errors import StateMismatchError
-from aisdatapipes.ranks import Lane, Placement
-from aisdatapipes.resuming import VERSION, check_state, undealt
-from aisdatapipes.sharding import Dealing, Uneven
-from aisdatapipes.shuffling import epoch_order, order_digest
 
 __all__ = ["EpochOptions", "Epochs"]
 

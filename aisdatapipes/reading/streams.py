@@ -12,9 +12,9 @@ from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.answers import TAIL_BYTES, broke_off
 from aisdatapipes.errors import ChecksumError, ClusterTimeoutError, IncompleteReadError
-from aisdatapipes.fetching import ObjectRequest
-from aisdatapipes.ranges import RangedObject
-from aisdatapipes.retries import retry
+from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.ranges import RangedObject
+from aisdatapipes.reading.retries import retry
 from aisdatapipes.translation import failed_etl, translated_errors
 
 __all__ = ["ObjectStream", "open_object", "read_range", "size_of"]

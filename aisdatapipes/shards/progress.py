@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from aisdatapipes.counters import Tally
-from aisdatapipes.shards import samples_of
+from aisdatapipes.shards.samples import samples_of
 from aisdatapipes.tar import Sample, SupportsRead
 
 __all__ = ["ShardProgress"]

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from aisdatapipes.epochs.ranks import Lane
+from aisdatapipes.epochs.resuming import lane_of, undealt
+from aisdatapipes.epochs.sharding import Dealing, Share
 from aisdatapipes.errors import StateMismatchError
-from aisdatapipes.ranks import Lane
-from aisdatapipes.resuming import lane_of, undealt
-from aisdatapipes.sharding import Dealing, Share
 
 __all__ = ["Cursor", "lane_fields"]
 

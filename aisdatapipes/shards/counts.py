@@ -9,11 +9,11 @@ from contextlib import closing
 from functools import partial
 
 from aisdatapipes.errors import AISPipeError
-from aisdatapipes.fetching import ObjectRequest
 from aisdatapipes.listing import list_members
-from aisdatapipes.options import NEVER_SKIPPED
-from aisdatapipes.shards import samples_of
-from aisdatapipes.streams import open_object, read_range
+from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.options import NEVER_SKIPPED
+from aisdatapipes.reading.streams import open_object, read_range
+from aisdatapipes.shards.samples import samples_of
 from aisdatapipes.tar import TarReader, key_of
 
 __all__ = ["UNKNOWN_COUNT", "count_files", "count_samples"]

@@ -1,0 +1,1 @@
+"""Epochs: in which order, whose share, and where the reading stands."""

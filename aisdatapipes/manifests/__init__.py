@@ -1,0 +1,1 @@
+"""Manifests: which objects there are, listed once for a job."""
