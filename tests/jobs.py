@@ -38,7 +38,10 @@ def run_ranks(
     for process in ranks:
         process.start()
     try:
-        return [_result_of(receiver, timeout_s) for receiver, _ in ends]
+        results = [_result_of(receiver, timeout_s) for receiver, _ in ends]
+        for process in ranks:
+            process.join(timeout_s)
+        return results
     finally:
         for process in ranks:
             process.kill()

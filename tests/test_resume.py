@@ -8,6 +8,7 @@ import os
 import random
 import re
 import signal
+import tempfile
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -125,6 +126,9 @@ def test_after_the_end_comes_the_next_epoch(
 
 def train_and_die(options: dict, workers: int, steps: int, path: str) -> None:
     """Write down what came and the state after each step, and be killed after some of them."""
+    # Not by the fork server that this process is of: those would not notice that it is gone.
+    multiprocessing.set_start_method("fork", force=True)
+    tempfile.tempdir = str(Path(path).parent)  # as nobody tidies up after a kill
     loader = stateful(AISIterDataset(**options), workers)
     done: list[str] = []
     for step, batch in enumerate(loader, 1):
