@@ -43,7 +43,7 @@ def main() -> None:
         bucket = cluster.client().bucket("etl-benchmark").create()
         for number in range(_OBJECTS):
             bucket.object(f"{number:04}").get_writer().put_content(bytes(_BYTES))
-        name = start_etl(cluster, "slow", Slow)
+        name = start_etl(cluster, "five-ms", Slow)
         readers = {
             "SDK, one at a time": lambda: _one_at_a_time(bucket, name),
             "load_files_by_ais, concurrency=1": lambda: _loaded(bucket, name, concurrency=1),
