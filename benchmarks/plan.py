@@ -88,7 +88,7 @@ _FILES = "load_files_by_ais"
 _TAR = "load_files_by_ais, load_from_tar"
 _SAMPLES = "load_samples_by_ais"
 _WORKERS = {"workers": 2}
-_FEW, _MANY = 500, 2_000
+_FEW, _MANY = 500, 1_000
 _BATCHES = tuple(f"SDK AISBatchIterDataset, {size}" for size in (32, 256, 1000))
 _ITER = "our AISIterDataset"
 _MAP = "our AISMapDataset, shuffled"
@@ -118,7 +118,7 @@ WORKS = (
 )
 
 READERS = (
-    Reader("A", _PAST, "torchdata_own:files", is_of_the_past=True),
+    Reader("A", _PAST, "torchdata_own:files", most=_MANY, is_of_the_past=True),
     Reader("A", "SDK AISIterDataset", "sdk:iter_dataset", most=_MANY),
     Reader("A", "SDK AISMapDataset", "sdk:map_dataset", most=_MANY),
     *_batch_datasets("A"),
