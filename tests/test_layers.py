@@ -51,7 +51,8 @@ ROOMS_OF = {
         "testing",
         "demo",
     },
-    "requests": {"client", "errors", "sessions", "tokens", "translation", "worker_client"},
+    "requests": {"client", "errors", "sessions", "tokens", "translation", "worker_client"}
+    | {"reading"},
     "urllib3": {"client", "translation", "reading"},
     "tenacity": {"client", "worker_client"},
     "xxhash": {"reading"},

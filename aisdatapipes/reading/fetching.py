@@ -14,6 +14,7 @@ from aisdatapipes.client import bucket_for
 from aisdatapipes.counters import note
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
+from aisdatapipes.reading.direct import ask_target
 from aisdatapipes.settings import Settings
 from aisdatapipes.translation import translated_errors
 from aisdatapipes.urls import ParsedURL, parse_object_url
@@ -100,11 +101,20 @@ class ObjectRequest:
         byte_range = "" if whole else f"bytes={first_byte}-{'' if last_byte is None else last_byte}"
         note("requests")
         with translated_errors(self.url, self.endpoint):
+            if self.etl and whole and (response := self._ask_target(self.etl)):
+                return response
             reader = self.sdk_object().get_reader(
                 byte_range=byte_range or None,
                 etl=cast("ETLConfig", self.etl),
             )
             return reader.raw()
+
+    def _ask_target(self, etl: ETLCall) -> BaseHTTPResponse | None:
+        """Ask for what an ETL makes: many small requests, which concurrency has to pay for."""
+        if self.url.uuid or self.url.namespace:
+            return None
+        bucket = bucket_for(self.url, self.endpoint, self.settings)
+        return ask_target(bucket, self.url.name, {**bucket.qparam, **etl.fields()})
 
     def ask_size(self) -> int:
         """Ask the cluster for the object's bytes, by a HEAD request.

@@ -1,0 +1,80 @@
+"""Direct: an object asked of the target that has it, and not of the proxy, which would lead there.
+
+It halves what a client does for a small object. The target follows from the name and the cluster
+map; where that is out of date, the proxy knows better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
+
+import requests
+from aistore.sdk import Bucket
+from aistore.sdk.const import URL_PATH_OBJECTS
+from aistore.sdk.errors import NoTargetError
+from aistore.sdk.response_handler import AISResponseHandler
+from aistore.sdk.types import BucketModel, Snode
+from urllib3.response import BaseHTTPResponse
+
+from aisdatapipes.counters import note
+
+if TYPE_CHECKING:
+    from aisdatapipes.tokens import TokenAuth
+
+__all__ = ["ask_target"]
+
+
+def ask_target(bucket: Bucket, name: str, params: Mapping[str, str]) -> BaseHTTPResponse | None:
+    """Ask the target that should have an object.
+
+    Args:
+        bucket: Its bucket, on this process's client.
+        name: Its name.
+        params: Fields of the query.
+
+    Returns:
+        The response with its body unread. None if the proxy is to be asked: the target does not
+        answer, the map has changed, or a token is needed, which goes to no other address than the
+        cluster's own.
+
+    Raises:
+        AISError: The target is the right one, and says no.
+    """
+    requester = bucket.client
+    session = requester.session_manager.session
+    if cast("TokenAuth", session.auth).token():
+        return None
+    known = requester.get_smap()
+    try:
+        target = known.get_target_for_object(_path_of(bucket.provider.value, bucket.name) + name)
+        response = session.request(
+            "GET",
+            f"{_address_of(target)}/v1/{URL_PATH_OBJECTS}/{bucket.name}/{quote(name)}",
+            params=dict(params),
+            headers={},
+            stream=True,
+            timeout=requester.timeout,
+        )
+    except (requests.ConnectionError, requests.Timeout, NoTargetError):
+        note("retries")
+        requester.get_smap(force_update=True)
+        return None
+    if response.ok:
+        return response.raw
+    if requester.get_smap(force_update=True).version == known.version:
+        AISResponseHandler().handle_response(response)
+    response.close()
+    return None
+
+
+@lru_cache
+def _path_of(provider: str, bucket: str) -> str:
+    """Return what goes before the names of a bucket's objects, to tell their targets."""
+    return BucketModel(name=bucket, provider=provider).get_path()
+
+
+def _address_of(node: Snode) -> str:
+    return node.public_net.direct_url if node.public_net else ""
