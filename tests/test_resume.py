@@ -24,11 +24,10 @@ from fault_rules import Ask, Rule
 from faults import FaultProxy
 from pairs import Pair, fill, flat, stateful
 
-pytestmark = [
-    # torchdata 0.9 calls it on torch 2.13 and later.
-    pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),
-    pytest.mark.filterwarnings("ignore:This DataLoader will create"),
-]
+# torchdata 0.9 calls `set_vital` on torch 2.13 and later.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:'set_vital' is deprecated", "ignore:This DataLoader will create"
+)
 
 COUNT = 61
 STOPS = random.Random(7).sample(range(1, COUNT), 3)
@@ -126,16 +125,14 @@ def test_after_the_end_comes_the_next_epoch(
 
 def train_and_die(options: dict, workers: int, steps: int, path: str) -> None:
     """Write down what came and the state after each step, and be killed after some of them."""
-    # Not by the fork server that this process is of: those would not notice that it is gone.
-    multiprocessing.set_start_method("fork", force=True)
+    multiprocessing.set_start_method("fork", force=True)  # a fork server's would not notice
     tempfile.tempdir = str(Path(path).parent)  # as nobody tidies up after a kill
     loader = stateful(AISIterDataset(**options), workers)
     done: list[str] = []
     for step, batch in enumerate(loader, 1):
         done += [name for name, _ in batch]
-        temporary = Path(f"{path}.new")
-        temporary.write_text(json.dumps({"done": done, "loader": loader.state_dict()}))
-        temporary.replace(path)
+        Path(f"{path}.new").write_text(json.dumps({"done": done, "loader": loader.state_dict()}))
+        Path(f"{path}.new").replace(path)
         if step == steps:
             os.kill(os.getpid(), signal.SIGKILL)
 
