@@ -67,13 +67,13 @@ class _Session(requests.Session):
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         """Send a request, as the SDK asks for it."""
-        is_plain = (
-            method.upper() == "GET" and options.get("stream") and options.keys() <= _PLAIN_OPTIONS
-        )
+        is_stream = method.upper() == "GET" and options.get("stream")
+        is_plain = is_stream and options.keys() == _PLAIN_OPTIONS
         by_environment = self.verify is True and url.startswith("https:")
         if not is_plain or args or by_environment:
             return super().request(method, url, *args, **options)
-        query = urlencode(options["params"])
+        fields = {name: value for name, value in options["params"].items() if value is not None}
+        query = urlencode(fields, doseq=True)
         return self._get(f"{url}?{query}", options["headers"], options.get("timeout"))
 
     def _get(self, url: str, headers: dict[str, str], timeout: Any) -> requests.Response:
