@@ -139,8 +139,13 @@ class FaultProxy:
         try:
             yield runner
         finally:
-            for connection in server.connections:
-                _hang_up(connection.transport, is_reset=True)
+            for site in list(runner.sites):
+                await site.stop()
+            await asyncio.sleep(0.01)  # what came as the doors closed is a connection by then
+            while server.connections:
+                for connection in server.connections:
+                    _hang_up(connection.transport, is_reset=True)
+                await asyncio.sleep(0.01)
             await runner.cleanup()
 
     async def _port_of(self, node: str) -> int:
@@ -236,11 +241,9 @@ def _end_to_end(headers: CIMultiDictProxy[str], *left_out: str) -> CIMultiDict[s
 
 
 def _hang_up(transport: asyncio.Transport | None, *, is_reset: bool) -> None:
-    if transport is None:  # the client was faster
-        return
-    if is_reset:
+    if transport and is_reset:
         connection: socket.socket = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
-    else:
+    elif transport:  # else the client was faster
         transport.close()
