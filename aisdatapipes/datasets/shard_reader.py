@@ -21,6 +21,7 @@ from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.options import OnError
 from aisdatapipes.settings import Settings
 from aisdatapipes.shards.counts import count_samples
+from aisdatapipes.shards.samples import SHARD_OPTIONS
 from aisdatapipes.tar import Sample
 
 __all__ = ["AISShardReader"]
@@ -113,8 +114,8 @@ class AISShardReader(SteppedDataset, AISBaseIterDataset):
             world_size=world_size,
             on_error=on_error,
             max_errors=max_errors,
-            max_batch=1,
-            concurrency=2,
+            max_batch=SHARD_OPTIONS.max_batch,
+            concurrency=SHARD_OPTIONS.concurrency,
             settings=settings,
         )
         self.strict = strict

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from typing import IO
 
 from aisdatapipes.counters import Tally
@@ -63,8 +64,7 @@ def _read_shard(url: str, file: IO[bytes], skips: Skips, tally: Tally) -> Iterat
     except AISPipeError as error:
         content = skips.content_for(url, error)
         if content is not None:
-            samples = samples_of(io.BytesIO(content), url, tally)
-            yield from (sample for number, sample in enumerate(samples) if number >= done)
+            yield from islice(samples_of(io.BytesIO(content), url, tally), done, None)
 
 
 def samples_of(
