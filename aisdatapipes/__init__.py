@@ -15,6 +15,8 @@ Example:
 from importlib.metadata import version
 
 from aisdatapipes import errors
+from aisdatapipes.client.settings import Settings
+from aisdatapipes.client.worker_client import WorkerRequestClient
 from aisdatapipes.counters import Counters
 from aisdatapipes.datapipes import (
     AISFileLister,
@@ -38,8 +40,6 @@ from aisdatapipes.datasets import (
 from aisdatapipes.epochs.resuming import merge_states
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.sampling import DynamicBatchSampler
-from aisdatapipes.settings import Settings
-from aisdatapipes.worker_client import WorkerRequestClient
 
 __all__ = [
     "AISBaseIterDataset",

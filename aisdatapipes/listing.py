@@ -11,11 +11,11 @@ from aistore.sdk.multiobj import ObjectGroup
 from aistore.sdk.provider import Provider
 from aistore.sdk.types import BucketEntry
 
-from aisdatapipes.client import bucket_for
+from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.paging import list_folder, list_pages, message_for
-from aisdatapipes.settings import Settings
 from aisdatapipes.urls import ParsedURL, format_url, parse_url
 
 __all__ = [

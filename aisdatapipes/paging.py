@@ -14,7 +14,7 @@ from aistore.sdk.const import (
 )
 from aistore.sdk.types import ActionMsg, BucketEntry, BucketList, ListObjectsMsg
 
-from aisdatapipes.translation import translated_errors
+from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.urls import ParsedURL
 
 __all__ = ["list_folder", "list_pages", "message_for"]

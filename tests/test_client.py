@@ -14,7 +14,7 @@ import requests
 from aistore.sdk import errors as sdk
 
 from aisdatapipes import AISFileLister, Settings, errors
-from aisdatapipes.client import client_for, resolve_endpoint
+from aisdatapipes.client.connection import client_for, resolve_endpoint
 
 ENDPOINT = "http://localhost:8080"
 

@@ -9,7 +9,7 @@ from aistore.sdk import Bucket
 from aistore.sdk.errors import ErrObjNotFound
 
 from aisdatapipes import AISFileLoader, Settings
-from aisdatapipes.client import bucket_for
+from aisdatapipes.client.connection import bucket_for
 from aisdatapipes.reading.direct import ask_target
 from aisdatapipes.testing import LocalCluster
 from aisdatapipes.urls import parse_url

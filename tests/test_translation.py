@@ -17,7 +17,7 @@ from aistore.sdk import errors as sdk
 from aistore.sdk.authn import errors as authn
 
 from aisdatapipes import errors
-from aisdatapipes.translation import ERROR_TABLE, translate_error, translated_errors
+from aisdatapipes.client.translation import ERROR_TABLE, translate_error, translated_errors
 from aisdatapipes.urls import parse_url
 
 URL = parse_url("ais://imagenet/a/1.jpg")

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 
 from torch.utils.data import IterDataPipe
 
-from aisdatapipes.client import resolve_endpoint
+from aisdatapipes.client.connection import resolve_endpoint
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.listing import Source, list_source_urls, list_urls
 from aisdatapipes.reading.fetching import ETLConfig
-from aisdatapipes.settings import Settings
 
 __all__ = ["AISFileLister", "AISSourceLister"]
 

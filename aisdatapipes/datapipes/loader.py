@@ -9,14 +9,14 @@ from typing import Literal, cast
 from torch.utils.data import IterDataPipe
 from torch.utils.data.datapipes.utils.common import StreamWrapper
 
-from aisdatapipes.client import resolve_endpoint
+from aisdatapipes.client.connection import resolve_endpoint
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.counters import Counters
 from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.objects import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions
-from aisdatapipes.settings import Settings
 
 __all__ = ["AISFileLoader"]
 

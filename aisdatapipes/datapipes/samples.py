@@ -8,14 +8,14 @@ from typing import Any
 
 from torch.utils.data import IterDataPipe
 
-from aisdatapipes.client import resolve_endpoint
+from aisdatapipes.client.connection import resolve_endpoint
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.counters import Counters, Report
 from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.reading.fetching import ETLConfig, ObjectRequest
 from aisdatapipes.reading.options import ErrorPolicy, OnError
-from aisdatapipes.settings import Settings
 from aisdatapipes.shards.samples import read_samples
 from aisdatapipes.tar import Sample
 

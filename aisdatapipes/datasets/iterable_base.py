@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 from aisdatapipes.bars import with_bar
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.reading import Reading
 from aisdatapipes.datasets.resumable import ResumableDataset
 from aisdatapipes.datasets.sources import (
@@ -23,7 +24,6 @@ from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.objects import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions
-from aisdatapipes.settings import Settings
 
 __all__ = ["AISBaseIterDataset"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.map_base import AISBaseMapDataset, Pair
 from aisdatapipes.datasets.sources import PrefixMap, Source
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.options import OnError, ReadOptions
-from aisdatapipes.settings import Settings
 
 __all__ = ["AISDataset", "AISMapDataset"]
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from torch.utils.data import Dataset
 
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.counters import Counters
 from aisdatapipes.datasets.sources import (
     PrefixMap,
@@ -22,7 +23,6 @@ from aisdatapipes.manifests.sizing import sizes_of
 from aisdatapipes.reading.fetching import ETLConfig, Object
 from aisdatapipes.reading.objects import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions
-from aisdatapipes.settings import Settings
 
 __all__ = ["AISBaseMapDataset", "Pair"]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.counters import Report
 from aisdatapipes.datasets.stepped import SteppedDataset
 from aisdatapipes.datasets.steps import Steps
@@ -16,7 +17,6 @@ from aisdatapipes.epochs.ranks import Placement
 from aisdatapipes.epochs.sharding import Uneven
 from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.options import ErrorPolicy, OnError
-from aisdatapipes.settings import Settings
 from aisdatapipes.shards.streams import DataShard, PairedStreams
 
 __all__ = ["AISMultiShardStream"]

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
 from aisdatapipes.datasets.shard_lane import ShardLane
 from aisdatapipes.datasets.sources import PrefixMap, Source
@@ -19,7 +20,6 @@ from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.options import OnError
-from aisdatapipes.settings import Settings
 from aisdatapipes.shards.counts import count_samples
 from aisdatapipes.shards.samples import SHARD_OPTIONS
 from aisdatapipes.tar import Sample

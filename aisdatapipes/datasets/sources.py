@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 
-from aisdatapipes.client import resolve_endpoint
+from aisdatapipes.client.connection import resolve_endpoint
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.listing import AISSource, Object, Source, endpoint_of
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.manifests.selections import PrefixMap
-from aisdatapipes.settings import Settings
 
 __all__ = ["PrefixMap", "Source", "manifest_and_endpoint", "settings_like"]
 

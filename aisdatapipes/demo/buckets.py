@@ -9,10 +9,10 @@ from uuid import uuid4
 from aistore.sdk import Bucket
 from tqdm import tqdm
 
-from aisdatapipes.client import client_for
+from aisdatapipes.client.connection import client_for
+from aisdatapipes.client.settings import Settings
+from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import AISPipeError
-from aisdatapipes.settings import Settings
-from aisdatapipes.translation import translated_errors
 from aisdatapipes.urls import ParsedURL
 
 __all__ = ["fresh_bucket", "put_files"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch.utils.data import IterDataPipe
 from torchdata.datapipes.iter import IterableWrapper
 
-from aisdatapipes.client import resolve_endpoint
+from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.demo.buckets import fresh_bucket, put_files
 from aisdatapipes.demo.digits import ALL_IMAGES, count_images, digit_shards, digit_tree
 from aisdatapipes.demo.errors import one_line_errors

@@ -12,12 +12,12 @@ from operator import index as as_index
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.epochs.ranks import share_between_ranks
 from aisdatapipes.listing import Source
 from aisdatapipes.manifests.file import Contents, MappedFile, Place
 from aisdatapipes.manifests.gathering import ENCODING, gather
 from aisdatapipes.manifests.selections import PrefixMap, Selection, select, select_objects
-from aisdatapipes.settings import Settings
 from aisdatapipes.urls import ParsedURL, format_url, parse_url
 
 __all__ = ["Manifest", "ManifestEntry"]

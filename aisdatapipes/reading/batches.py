@@ -25,7 +25,8 @@ from aistore.sdk.const import (
 )
 from urllib3.response import BaseHTTPResponse
 
-from aisdatapipes.client import bucket_for
+from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.counters import note
 from aisdatapipes.errors import (
     AISPipeError,
@@ -35,7 +36,6 @@ from aisdatapipes.errors import (
 )
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.tar import TarReader
-from aisdatapipes.translation import translated_errors
 
 __all__ = ["BatchStream", "can_batch"]
 

@@ -22,7 +22,7 @@ from urllib3.response import BaseHTTPResponse
 from aisdatapipes.counters import note
 
 if TYPE_CHECKING:
-    from aisdatapipes.tokens import TokenAuth
+    from aisdatapipes.client.auth import TokenAuth
 
 __all__ = ["ask_target"]
 

@@ -10,13 +10,13 @@ from aistore.sdk.etl import ETLConfig
 from aistore.sdk.types import BucketEntry
 from urllib3.response import BaseHTTPResponse
 
-from aisdatapipes.client import bucket_for
+from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.client.settings import Settings
+from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.counters import note
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.reading.direct import ask_target
-from aisdatapipes.settings import Settings
-from aisdatapipes.translation import translated_errors
 from aisdatapipes.urls import ParsedURL, parse_object_url
 
 __all__ = ["ETLConfig", "ObjectRequest"]
@@ -94,7 +94,7 @@ class ObjectRequest:
 
         Raises:
             ObjectNotFoundError: There is no such object.
-            AISPipeError: Another failure, as `aisdatapipes.translation.ERROR_TABLE` maps it.
+            AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
         """
         first_byte = self.begin if first_byte is None else first_byte
         whole = not first_byte and last_byte is None
@@ -121,7 +121,7 @@ class ObjectRequest:
 
         Raises:
             AISPipeError: There is no such object, with a status of 404, or another failure, as
-                `aisdatapipes.translation.ERROR_TABLE` maps it.
+                `aisdatapipes.client.translation.ERROR_TABLE` maps it.
         """
         with translated_errors(self.url, self.endpoint):
             return self.sdk_object().head().size

@@ -8,13 +8,13 @@ from contextlib import closing
 from dataclasses import replace
 from typing import IO, Literal
 
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.counters import Report
 from aisdatapipes.errors import AISPipeError, TooManyErrorsError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.reading.engine import read_objects
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.options import NEVER_SKIPPED, ErrorPolicy, OnError, ReadOptions, Skips
-from aisdatapipes.settings import Settings
 
 __all__ = ["ObjectReader"]
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from urllib3.response import BaseHTTPResponse
 
+from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.counters import counting, current_tally
 from aisdatapipes.errors import (
     INTERRUPTIONS,
@@ -17,7 +18,6 @@ from aisdatapipes.errors import (
 from aisdatapipes.reading.checksums import Checksum
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.retries import retry
-from aisdatapipes.translation import translated_errors
 
 __all__ = ["RangedObject"]
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.counters import note
-from aisdatapipes.settings import Settings
 
 __all__ = ["retry"]
 

@@ -10,12 +10,12 @@ from typing import IO
 
 from urllib3.response import BaseHTTPResponse
 
-from aisdatapipes.answers import TAIL_BYTES, broke_off
+from aisdatapipes.client.responses import TAIL_BYTES, broke_off
+from aisdatapipes.client.translation import failed_etl, translated_errors
 from aisdatapipes.errors import ChecksumError, ClusterTimeoutError, IncompleteReadError
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.ranges import RangedObject
 from aisdatapipes.reading.retries import retry
-from aisdatapipes.translation import failed_etl, translated_errors
 
 __all__ = ["ObjectStream", "open_object", "read_range", "size_of"]
 
@@ -35,7 +35,7 @@ def open_object(request: ObjectRequest) -> IO[bytes]:
         ObjectNotFoundError: There is no such object.
         IncompleteReadError: The cluster sent fewer bytes than it had announced.
         ETLFailedError: An ETL could make nothing of it, or broke off in the middle.
-        AISPipeError: Another failure, as `aisdatapipes.translation.ERROR_TABLE` maps it.
+        AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
     """
     return retry(lambda: _open(request), _MENDABLE, request.settings)
 
@@ -56,7 +56,7 @@ def read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes
 
     Raises:
         IncompleteReadError: The cluster sent fewer.
-        AISPipeError: Another failure, as `aisdatapipes.translation.ERROR_TABLE` maps it.
+        AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
     """
     return retry(lambda: _read_range(request, first_byte, last_byte), _MENDABLE, request.settings)
 

@@ -10,12 +10,12 @@ from functools import partial
 
 from aistore.sdk import DataShard
 
+from aisdatapipes.client.settings import Settings
 from aisdatapipes.epochs.shared_once import SharedOnce
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.listing import url_of
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.reading.fetching import ETLConfig, ObjectRequest
-from aisdatapipes.settings import Settings
 from aisdatapipes.shards.counts import count_files
 from aisdatapipes.shards.pairing import Pairing
 

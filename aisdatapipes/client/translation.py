@@ -17,7 +17,7 @@ from aistore.sdk.batch.errors import MultipartDecodeError
 from aistore.sdk.obj.obj_file import errors as obj_file
 
 from aisdatapipes import errors
-from aisdatapipes.answers import answer_of, failure_of_etl, reason_of, root_cause, text_of
+from aisdatapipes.client.responses import answer_of, failure_of_etl, reason_of, root_cause, text_of
 from aisdatapipes.urls import ParsedURL
 
 __all__ = ["ERROR_TABLE", "failed_etl", "translate_error", "translated_errors"]

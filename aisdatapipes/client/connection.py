@@ -32,10 +32,10 @@ from tenacity import (
 )
 
 from aisdatapipes import errors
+from aisdatapipes.client.auth import TokenAuth
+from aisdatapipes.client.settings import Settings
+from aisdatapipes.client.transport import use_session
 from aisdatapipes.counters import note
-from aisdatapipes.sessions import use_session
-from aisdatapipes.settings import Settings
-from aisdatapipes.tokens import TokenAuth
 from aisdatapipes.urls import ParsedURL, parse_endpoint
 
 _logger = logging.getLogger(__name__)

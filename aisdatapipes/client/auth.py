@@ -16,8 +16,8 @@ from typing import Any
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
+from aisdatapipes.client.settings import Settings, is_token
 from aisdatapipes.errors import AuthenticationError
-from aisdatapipes.settings import Settings, is_token
 
 __all__ = ["TokenAuth"]
 
