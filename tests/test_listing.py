@@ -8,7 +8,7 @@ from aistore.sdk import Bucket, Namespace
 from aistore.sdk import errors as sdk
 
 from aisdatapipes import AISFileLister, AISSourceLister, Settings, errors
-from aisdatapipes.listing import list_urls
+from aisdatapipes.listing.bucket_listing import list_urls
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.listing import AISSource, Object, Source, endpoint_of
+from aisdatapipes.listing.bucket_listing import AISSource, Object, Source, endpoint_of
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.manifests.selections import PrefixMap
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.epochs.ranks import share_between_ranks
-from aisdatapipes.listing import Source
+from aisdatapipes.listing.bucket_listing import Source
 from aisdatapipes.manifests.file import Contents, MappedFile, Place
 from aisdatapipes.manifests.gathering import ENCODING, gather
 from aisdatapipes.manifests.selections import PrefixMap, Selection, select, select_objects

@@ -13,7 +13,7 @@ from aistore.sdk.multiobj import ObjectGroup
 from aisdatapipes.client.connection import bucket_for, resolve_endpoint
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import InvalidURLError
-from aisdatapipes.listing import Source, endpoint_of, list_sizes, url_of
+from aisdatapipes.listing.bucket_listing import Source, endpoint_of, list_sizes, url_of
 from aisdatapipes.urls import ParsedURL, parse_object_url, parse_url
 
 __all__ = ["UNKNOWN_SIZE", "PrefixMap", "Selection", "select", "select_objects"]

@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 
 from aisdatapipes.errors import AISPipeError
-from aisdatapipes.listing import list_members
+from aisdatapipes.listing.bucket_listing import list_members
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.options import NEVER_SKIPPED
 from aisdatapipes.reading.streams import open_object, read_range

@@ -13,7 +13,7 @@ from aistore.sdk import DataShard
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.epochs.shared_once import SharedOnce
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.listing import url_of
+from aisdatapipes.listing.bucket_listing import url_of
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.reading.fetching import ETLConfig, ObjectRequest
 from aisdatapipes.shards.counts import count_files

@@ -15,7 +15,7 @@ from aisdatapipes.client.connection import bucket_for
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.paging import list_folder, list_pages, message_for
+from aisdatapipes.listing.pagination import list_folder, list_pages, message_for
 from aisdatapipes.urls import ParsedURL, format_url, parse_url
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""Listing: the names in a bucket, page by page."""
