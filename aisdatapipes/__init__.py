@@ -17,7 +17,6 @@ from importlib.metadata import version
 from aisdatapipes import errors
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.worker_client import WorkerRequestClient
-from aisdatapipes.counters import Counters
 from aisdatapipes.datapipes import (
     AISFileLister,
     AISFileListerIterDataPipe,
@@ -39,6 +38,7 @@ from aisdatapipes.datasets import (
 )
 from aisdatapipes.epochs.resuming import merge_states
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
+from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.sampling import DynamicBatchSampler
 
 __all__ = [

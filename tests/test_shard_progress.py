@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisdatapipes.counters import Tally
+from aisdatapipes.metrics.counters import ProcessCounters
 from aisdatapipes.shards.progress import ShardProgress
 from aisdatapipes.tar import Sample
 from tars import member, pack
@@ -25,9 +25,9 @@ SHARD = pack([member(f"{number}.jpg", b"x" * size) for number, size in enumerate
 
 
 @pytest.fixture(scope="module")
-def tally(tmp_path_factory: pytest.TempPathFactory) -> Tally:
+def tally(tmp_path_factory: pytest.TempPathFactory) -> ProcessCounters:
     """Counters that nobody looks at."""
-    return Tally(Path(tmp_path_factory.mktemp("tally")))
+    return ProcessCounters(Path(tmp_path_factory.mktemp("tally")))
 
 
 class Archive:
@@ -61,7 +61,7 @@ class Archive:
     is_packed=st.booleans(),
 )
 def test_stops_change_nothing(
-    tally: Tally, stops: list[int], key: str | None, size: int, is_packed: bool
+    tally: ProcessCounters, stops: list[int], key: str | None, size: int, is_packed: bool
 ) -> None:
     """With any stops the samples come as without: each once, in the same order."""
     archive = Archive(gzip.compress(SHARD) if is_packed else SHARD)
@@ -78,7 +78,9 @@ def test_stops_change_nothing(
 
 
 @given(stop=st.integers(1, COUNT - 1), key=st.none() | st.text(max_size=3))
-def test_nothing_that_was_given_out_is_read_again(tally: Tally, stop: int, key: str | None) -> None:
+def test_nothing_that_was_given_out_is_read_again(
+    tally: ProcessCounters, stop: int, key: str | None
+) -> None:
     """What is read after a stop are the samples that are left, and the end mark."""
     progress = ShardProgress(URL, tally, key, 8)
     given_out = list(islice(Archive().rest(progress), stop))
@@ -88,14 +90,14 @@ def test_nothing_that_was_given_out_is_read_again(tally: Tally, stop: int, key: 
     assert left.read_bytes == len(SHARD) - gone
 
 
-def test_the_order_depends_on_the_key(tally: Tally) -> None:
+def test_the_order_depends_on_the_key(tally: ProcessCounters) -> None:
     """It is random, another one for another key, and the shard's own without one."""
     orders = [list(Archive().rest(ShardProgress(URL, tally, key, 99))) for key in ("a", "b", None)]
     assert orders[2] == [str(number) for number in range(COUNT)]
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
-def test_the_state_of_a_full_buffer_is_small(tally: Tally) -> None:
+def test_the_state_of_a_full_buffer_is_small(tally: ProcessCounters) -> None:
     """Of 512 samples that are not drawn, it holds about four characters each."""
     shard = pack([member(f"{number}.jpg", b"x" * 900) for number in range(3000)])
     progress = ShardProgress(URL, tally, "key", 512)

@@ -35,7 +35,7 @@ from aisdatapipes import errors
 from aisdatapipes.client.auth import TokenAuth
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.transport import use_session
-from aisdatapipes.counters import note
+from aisdatapipes.metrics.counters import increment
 from aisdatapipes.urls import ParsedURL, parse_endpoint
 
 _logger = logging.getLogger(__name__)
@@ -157,12 +157,12 @@ class _CountingRetry(urllib3.Retry):
 
     def increment(self, *args: Any, **kwargs: Any) -> urllib3.Retry:
         incremented = super().increment(*args, **kwargs)
-        note("retries")
+        increment("retries")
         return incremented
 
 
 def _count_retry(state: RetryCallState) -> None:
-    note("retries")
+    increment("retries")
     before_sleep_log(_logger, logging.INFO)(state)
 
 

@@ -11,9 +11,9 @@ from torch.utils.data.datapipes.utils.common import StreamWrapper
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.counters import Counters
 from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.etl import ETLCall
+from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.objects import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from torch.utils.data import IterDataPipe
 
-from aisdatapipes.bars import with_bar
+from aisdatapipes.metrics.progress_bar import with_bar
 from aisdatapipes.reading.streams import ObjectStream, size_of
 
 __all__ = ["AISProgress"]

@@ -10,10 +10,10 @@ from torch.utils.data import IterDataPipe
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.counters import Counters, Report
 from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.etl import ETLCall
+from aisdatapipes.metrics.counters import Counters, SharedCounters
 from aisdatapipes.reading.fetching import ETLConfig, ObjectRequest
 from aisdatapipes.reading.options import ErrorPolicy, OnError
 from aisdatapipes.shards.samples import read_samples
@@ -90,7 +90,7 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         self._etl = ETLCall.of(etl_name, etl)
         self.settings = settings or Settings()
         self._policy = ErrorPolicy(on_error, max_errors)
-        self._report = Report()
+        self._report = SharedCounters()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         tally = self._report.tally()

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
-from aisdatapipes.bars import with_bar
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.reading import Reading
 from aisdatapipes.datasets.resumable import ResumableDataset
@@ -21,6 +20,7 @@ from aisdatapipes.epochs.ranks import Placement
 from aisdatapipes.epochs.sharding import Uneven
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
+from aisdatapipes.metrics.progress_bar import with_bar
 from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.objects import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions

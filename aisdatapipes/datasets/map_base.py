@@ -10,7 +10,6 @@ from typing import Any, Literal
 from torch.utils.data import Dataset
 
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.counters import Counters
 from aisdatapipes.datasets.sources import (
     PrefixMap,
     Source,
@@ -20,6 +19,7 @@ from aisdatapipes.datasets.sources import (
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.manifests.sizing import sizes_of
+from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.fetching import ETLConfig, Object
 from aisdatapipes.reading.objects import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions

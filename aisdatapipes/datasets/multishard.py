@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.counters import Report
 from aisdatapipes.datasets.stepped import SteppedDataset
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.datasets.tuple_lane import TupleLane
@@ -15,6 +14,7 @@ from aisdatapipes.epochs.cursors import Cursor
 from aisdatapipes.epochs.epochs import EpochOptions, Epochs
 from aisdatapipes.epochs.ranks import Placement
 from aisdatapipes.epochs.sharding import Uneven
+from aisdatapipes.metrics.counters import SharedCounters
 from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.options import ErrorPolicy, OnError
 from aisdatapipes.shards.streams import DataShard, PairedStreams
@@ -126,7 +126,7 @@ class AISMultiShardStream(SteppedDataset):
         )
         units = len(self._paired.streams[0].manifest)
         name, fingerprint = type(self).__name__, self._paired.fingerprint
-        super().__init__(Epochs(name, fingerprint, units, options, placement), Report())
+        super().__init__(Epochs(name, fingerprint, units, options, placement), SharedCounters())
         self._steps = Steps(self._unit_sizes, units, placement, uneven, seed, shuffle)
         if shuffle or placement.rank()[1] > 1:
             self._paired.pairing()  # here, where one rank can ask for all and for their workers

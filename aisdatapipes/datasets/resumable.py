@@ -7,8 +7,8 @@ from typing import Any
 
 from torch.utils.data import IterableDataset
 
-from aisdatapipes.counters import Counters, Report
 from aisdatapipes.epochs.epochs import Epochs
+from aisdatapipes.metrics.counters import Counters, SharedCounters
 
 __all__ = ["ResumableDataset"]
 
@@ -21,7 +21,7 @@ class ResumableDataset(IterableDataset[Any], ABC):
         report: Its counters.
     """
 
-    def __init__(self, epochs: Epochs, report: Report) -> None:
+    def __init__(self, epochs: Epochs, report: SharedCounters) -> None:
         self._epochs = epochs
         self._report = report
 

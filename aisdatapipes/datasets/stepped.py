@@ -6,10 +6,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from aisdatapipes.bars import with_bar
 from aisdatapipes.datasets.resumable import ResumableDataset
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.epochs.cursors import Cursor
+from aisdatapipes.metrics.progress_bar import with_bar
 
 __all__ = ["SteppedDataset"]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import Any, cast
 
-from aisdatapipes.counters import Tally
 from aisdatapipes.epochs.cursors import Cursor
 from aisdatapipes.epochs.resuming import REPEATED
 from aisdatapipes.errors import BadArchiveError
+from aisdatapipes.metrics.counters import ProcessCounters
 from aisdatapipes.reading.options import ErrorPolicy, Skips
 from aisdatapipes.shards.files import ShardFiles, ShardSkippedError
 from aisdatapipes.shards.openings import Place
@@ -41,7 +41,7 @@ class TupleLane:
     """
 
     def __init__(
-        self, cursor: Cursor, paired: PairedStreams, policy: ErrorPolicy, tally: Tally
+        self, cursor: Cursor, paired: PairedStreams, policy: ErrorPolicy, tally: ProcessCounters
     ) -> None:
         skips = Skips(policy, tally)
         self._cursor = cursor

@@ -27,13 +27,13 @@ from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.connection import bucket_for
 from aisdatapipes.client.translation import translated_errors
-from aisdatapipes.counters import note
 from aisdatapipes.errors import (
     AISPipeError,
     BadArchiveError,
     IncompleteReadError,
     ObjectNotFoundError,
 )
+from aisdatapipes.metrics.counters import increment
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.tar import TarReader
 
@@ -67,7 +67,7 @@ class BatchStream:
     def __init__(self, requests: Sequence[ObjectRequest]) -> None:
         first = requests[0]
         self._url, self._endpoint = first.url, first.endpoint
-        note("requests")
+        increment("requests")
         with translated_errors(self._url, self._endpoint):
             self._response = _send(requests)
         self._has_begun = False

@@ -19,7 +19,7 @@ from aistore.sdk.response_handler import AISResponseHandler
 from aistore.sdk.types import BucketModel, Snode
 from urllib3.response import BaseHTTPResponse
 
-from aisdatapipes.counters import note
+from aisdatapipes.metrics.counters import increment
 
 if TYPE_CHECKING:
     from aisdatapipes.client.auth import TokenAuth
@@ -59,7 +59,7 @@ def ask_target(bucket: Bucket, name: str, params: Mapping[str, str]) -> BaseHTTP
             timeout=requester.timeout,
         )
     except (requests.ConnectionError, requests.Timeout, NoTargetError):
-        note("retries")
+        increment("retries")
         requester.get_smap(force_update=True)
         return None
     if response.ok:

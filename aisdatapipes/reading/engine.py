@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, cast
 
-from aisdatapipes.counters import Tally, counting, note
 from aisdatapipes.errors import INTERRUPTIONS, AISPipeError, ClusterError, ObjectNotFoundError
+from aisdatapipes.metrics.counters import ProcessCounters, counting, increment
 from aisdatapipes.reading.batches import BatchStream
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.lookahead import BadItem, Item, Lookahead, SizeEstimate
@@ -38,7 +38,7 @@ def read_objects(
     urls: Iterable[str],
     parse: Callable[[str], ObjectRequest],
     options: ReadOptions,
-    tally: Tally,
+    tally: ProcessCounters,
     skips: Skips | None = None,
     expected_bytes: float | None = None,
 ) -> Generator[tuple[str, IO[bytes]], None, None]:
@@ -90,7 +90,7 @@ class _Engine:
         self,
         source: Lookahead,
         options: ReadOptions,
-        tally: Tally,
+        tally: ProcessCounters,
         skips: Skips,
         sizes: SizeEstimate,
     ) -> None:
@@ -165,7 +165,7 @@ class _Engine:
     def _open_batch(self, items: list[Item]) -> BatchStream:
         with counting(self._tally):
             if attempts := items[0].attempts:
-                note("retries")
+                increment("retries")
                 time.sleep(items[0].request.settings.backoff_s(attempts))
             return BatchStream([item.request for item in items])
 

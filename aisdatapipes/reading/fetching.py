@@ -13,9 +13,9 @@ from urllib3.response import BaseHTTPResponse
 from aisdatapipes.client.connection import bucket_for
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.translation import translated_errors
-from aisdatapipes.counters import note
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
+from aisdatapipes.metrics.counters import increment
 from aisdatapipes.reading.direct import ask_target
 from aisdatapipes.urls import ParsedURL, parse_object_url
 
@@ -99,7 +99,7 @@ class ObjectRequest:
         first_byte = self.begin if first_byte is None else first_byte
         whole = not first_byte and last_byte is None
         byte_range = "" if whole else f"bytes={first_byte}-{'' if last_byte is None else last_byte}"
-        note("requests")
+        increment("requests")
         with translated_errors(self.url, self.endpoint):
             if self.etl and whole and (response := self._ask_target(self.etl)):
                 return response

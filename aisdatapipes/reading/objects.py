@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import IO, Literal
 
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.counters import Report
 from aisdatapipes.errors import AISPipeError, TooManyErrorsError
 from aisdatapipes.etl import ETLCall
+from aisdatapipes.metrics.counters import SharedCounters
 from aisdatapipes.reading.engine import read_objects
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.options import NEVER_SKIPPED, ErrorPolicy, OnError, ReadOptions, Skips
@@ -73,7 +73,7 @@ class ObjectReader:
         self.options = ReadOptions(
             max_inflight_bytes, max_batch, concurrency, ordered, whole, policy
         )
-        self.report = Report()
+        self.report = SharedCounters()
         self._endpoint = endpoint
         self._etl = etl
         self._clusters = [f"{cluster}/v1/" for cluster in clusters]

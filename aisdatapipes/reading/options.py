@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from aisdatapipes.counters import Tally
 from aisdatapipes.errors import (
     AISPipeError,
     AuthenticationError,
@@ -15,6 +14,7 @@ from aisdatapipes.errors import (
     ClusterUnreachableError,
     TooManyErrorsError,
 )
+from aisdatapipes.metrics.counters import ProcessCounters
 
 __all__ = ["NEVER_SKIPPED", "ErrorPolicy", "OnError", "ReadOptions", "Skips"]
 
@@ -59,7 +59,7 @@ class Skips:
         tally: Where the skipped are counted.
     """
 
-    def __init__(self, policy: ErrorPolicy, tally: Tally) -> None:
+    def __init__(self, policy: ErrorPolicy, tally: ProcessCounters) -> None:
         self._policy = policy
         self._tally = tally
         self._skipped = 0

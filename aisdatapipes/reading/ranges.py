@@ -8,13 +8,13 @@ from http import HTTPStatus
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.translation import translated_errors
-from aisdatapipes.counters import counting, current_tally
 from aisdatapipes.errors import (
     INTERRUPTIONS,
     ClusterError,
     IncompleteReadError,
     ObjectChangedError,
 )
+from aisdatapipes.metrics.counters import counting, current_tally
 from aisdatapipes.reading.checksums import Checksum
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.retries import retry

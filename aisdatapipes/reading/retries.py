@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.counters import note
+from aisdatapipes.metrics.counters import increment
 
 __all__ = ["retry"]
 
@@ -45,5 +45,5 @@ def retry(action: Callable[[], _T], on: tuple[type[Exception], ...], settings: S
             pause_s = settings.backoff_s(attempt)
             if attempt > settings.max_retries or time.monotonic() + pause_s > deadline:
                 raise
-        note("retries")
+        increment("retries")
         time.sleep(pause_s)

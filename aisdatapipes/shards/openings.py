@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import IO, NamedTuple
 
-from aisdatapipes.counters import Tally, counting
+from aisdatapipes.metrics.counters import ProcessCounters, counting
 from aisdatapipes.reading.streams import open_object
 from aisdatapipes.shards.streams import ShardStream
 from aisdatapipes.threads import close_result, in_thread
@@ -38,7 +38,7 @@ class ShardOpenings:
         tally: Where to count the requests.
     """
 
-    def __init__(self, stream: ShardStream, tally: Tally) -> None:
+    def __init__(self, stream: ShardStream, tally: ProcessCounters) -> None:
         self._stream = stream
         self._tally = tally
         self._wanted: deque[Place] = deque()

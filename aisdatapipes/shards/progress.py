@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 from random import Random
 from typing import Any, NamedTuple
 
-from aisdatapipes.counters import Tally
+from aisdatapipes.metrics.counters import ProcessCounters
 from aisdatapipes.shards.samples import samples_of
 from aisdatapipes.tar import Sample, SupportsRead
 
@@ -43,7 +43,7 @@ class ShardProgress:
     def __init__(
         self,
         url: str,
-        tally: Tally,
+        tally: ProcessCounters,
         shuffle_key: str | None = None,
         buffer_size: int = 1,
         state: Mapping[str, Any] | None = None,

@@ -9,9 +9,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import IO
 
-from aisdatapipes.counters import Tally
 from aisdatapipes.errors import AISPipeError, ObjectChangedError
 from aisdatapipes.manifests.manifest import ManifestEntry
+from aisdatapipes.metrics.counters import ProcessCounters
 from aisdatapipes.reading.engine import read_objects
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.options import ErrorPolicy, ReadOptions, Skips
@@ -28,7 +28,7 @@ def read_samples(
     urls: Iterable[str],
     parse: Callable[[str], ObjectRequest],
     policy: ErrorPolicy,
-    tally: Tally,
+    tally: ProcessCounters,
 ) -> Generator[tuple[str, Sample], None, None]:
     """Yield every sample of every shard, with the shard's URL.
 
@@ -54,7 +54,9 @@ def read_samples(
                 yield url, sample
 
 
-def _read_shard(url: str, file: IO[bytes], skips: Skips, tally: Tally) -> Iterator[Sample]:
+def _read_shard(
+    url: str, file: IO[bytes], skips: Skips, tally: ProcessCounters
+) -> Iterator[Sample]:
     done = 0
     try:
         with unbuffered(file) as shard:
@@ -68,7 +70,7 @@ def _read_shard(url: str, file: IO[bytes], skips: Skips, tally: Tally) -> Iterat
 
 
 def samples_of(
-    file: SupportsRead, url: str, tally: Tally | None = None, begin: int = 0
+    file: SupportsRead, url: str, tally: ProcessCounters | None = None, begin: int = 0
 ) -> Iterator[Sample]:
     """Yield the samples of an open shard, or of one that is open from byte `begin` on."""
     return group_samples(TarReader(file, url, begin).files(), url, tally)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from aisdatapipes.counters import Tally
 from aisdatapipes.errors import BadArchiveError
+from aisdatapipes.metrics.counters import ProcessCounters
 from aisdatapipes.tar.reader import File
 
 __all__ = ["Sample", "group_samples", "key_of"]
@@ -34,7 +34,7 @@ class Sample(NamedTuple):
 
 
 def group_samples(
-    files: Iterable[File], url: str = "", tally: Tally | None = None
+    files: Iterable[File], url: str = "", tally: ProcessCounters | None = None
 ) -> Iterator[Sample]:
     """Group the files of one shard to samples: neighbours whose names share a key.
 

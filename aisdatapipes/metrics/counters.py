@@ -17,7 +17,14 @@ from pathlib import Path
 
 from aisdatapipes.temporary import remove_with
 
-__all__ = ["Counters", "Report", "Tally", "counting", "current_tally", "note"]
+__all__ = [
+    "Counters",
+    "SharedCounters",
+    "ProcessCounters",
+    "counting",
+    "current_tally",
+    "increment",
+]
 
 
 @dataclass(frozen=True)
@@ -53,11 +60,11 @@ _OBJECTS, _BYTES, _CLUSTER_S, _CONSUMER_S = map(
 _WIDTH = 8 * len(_NAMES)
 
 
-class Tally:
+class ProcessCounters:
     """The counters of one pipe in this process, in a file that other processes can read.
 
     Args:
-        folder: Folder of the pipe's `Report`; made if it is not there.
+        folder: Folder of the pipe's `SharedCounters`; made if it is not there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,7 +97,7 @@ class Tally:
         self.add("skipped")
 
 
-class Report:
+class SharedCounters:
     """The counters of one pipe over all processes: a folder's name, which pickles into them.
 
     Copies of a pipe, the workers' among them, report into the same folder. It goes with the
@@ -102,12 +109,12 @@ class Report:
         remove_with(self, self._folder)
         weakref.finalize(self, _tallies.pop, (os.getpid(), self._folder), None)
 
-    def tally(self) -> Tally:
+    def tally(self) -> ProcessCounters:
         """Return this process's part of the counters, made at the first call."""
         key = (os.getpid(), self._folder)
         with _tallies_lock:
             if key not in _tallies:
-                _tallies[key] = Tally(Path(self._folder))
+                _tallies[key] = ProcessCounters(Path(self._folder))
             return _tallies[key]
 
     def counters(self) -> Counters:
@@ -132,7 +139,7 @@ class Report:
         return sorted(path for path in folder.glob("*") if path.suffix == suffix)
 
 
-_tallies: dict[tuple[int, str], Tally] = {}
+_tallies: dict[tuple[int, str], ProcessCounters] = {}
 _tallies_lock = threading.Lock()
 
 
@@ -143,12 +150,12 @@ def _renew_lock() -> None:
 
 os.register_at_fork(after_in_child=_renew_lock)
 
-_current: ContextVar[Tally | None] = ContextVar("tally", default=None)
+_current: ContextVar[ProcessCounters | None] = ContextVar("tally", default=None)
 
 
 @contextmanager
-def counting(tally: Tally | None) -> Iterator[None]:
-    """Let `note` count into `tally` inside the block, in this thread."""
+def counting(tally: ProcessCounters | None) -> Iterator[None]:
+    """Let `increment` count into `tally` inside the block, in this thread."""
     token = _current.set(tally)
     try:
         yield
@@ -156,12 +163,12 @@ def counting(tally: Tally | None) -> Iterator[None]:
         _current.reset(token)
 
 
-def current_tally() -> Tally | None:
-    """Return the tally that `note` counts into here, if any."""
+def current_tally() -> ProcessCounters | None:
+    """Return the tally that `increment` counts into here, if any."""
     return _current.get()
 
 
-def note(name: str, amount: float = 1) -> None:
+def increment(name: str, amount: float = 1) -> None:
     """Count something for whichever pipe this thread works for now; nothing without one."""
     if tally := _current.get():
         tally.add(name, amount)
