@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aisdatapipes.epochs.ranks import share_between_ranks
-from aisdatapipes.temporary import remove_with
+from aisdatapipes.processes.shared_folder import remove_with
 
 __all__ = ["SharedOnce"]
 

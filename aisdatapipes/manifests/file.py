@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aisdatapipes.errors import ManifestError
-from aisdatapipes.temporary import remove_with
+from aisdatapipes.processes.shared_folder import remove_with
 
 __all__ = ["Contents", "MappedFile", "Place"]
 

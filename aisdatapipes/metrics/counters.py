@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from aisdatapipes.temporary import remove_with
+from aisdatapipes.processes.shared_folder import remove_with
 
 __all__ = [
     "Counters",

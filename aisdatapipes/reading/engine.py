@@ -19,12 +19,12 @@ from typing import IO, cast
 
 from aisdatapipes.errors import INTERRUPTIONS, AISPipeError, ClusterError, ObjectNotFoundError
 from aisdatapipes.metrics.counters import ProcessCounters, counting, increment
+from aisdatapipes.processes.background import close_result, in_thread
 from aisdatapipes.reading.batches import BatchStream
 from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.lookahead import BadItem, Item, Lookahead, SizeEstimate
 from aisdatapipes.reading.options import ReadOptions, Skips
 from aisdatapipes.reading.streams import open_object, size_of
-from aisdatapipes.threads import close_result, in_thread
 
 __all__ = ["read_objects"]
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import IO, NamedTuple
 
 from aisdatapipes.metrics.counters import ProcessCounters, counting
+from aisdatapipes.processes.background import close_result, in_thread
 from aisdatapipes.reading.streams import open_object
 from aisdatapipes.shards.streams import ShardStream
-from aisdatapipes.threads import close_result, in_thread
 
 __all__ = ["Place", "ShardOpenings"]
 

@@ -1,0 +1,1 @@
+"""Processes: what threads and processes of one job share."""
