@@ -84,7 +84,7 @@ class AISPipeError(AISError):
     """Base of every error that this package raises for a cluster, a URL or an object.
 
     Args:
-        message: What failed, the thing in full, and the next step. Holds no secret.
+        message: What failed, the label in full, and the next step. Holds no secret.
 
     Attributes:
         status_code: HTTP status the cluster answered with, 0 where there was no answer.

@@ -41,7 +41,7 @@ class Reader:
         name: What the table calls it.
         function: Where it is, ``module:function`` in `benchmarks.readers`.
         kind: ``ours``, ``peer``, or ``limit``: one that does not look at what it reads.
-        most: After how many items it stops; 0 for none. For readers that do one thing at a
+        most: After how many items it stops; 0 for none. For readers that do one label at a
             time, so that the rate is the same.
         data: Kind of data; empty for that of the work.
         options: For the function.

@@ -17,7 +17,7 @@ from aistore.sdk import Bucket
 
 from aisdatapipes import Settings, errors
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import ObjectStream, open_object
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject

@@ -172,17 +172,17 @@ def _is_of_tls(error: BaseException | None) -> bool:
 def _message(
     kind: type[errors.AISPipeError], error: Exception, url: ParsedURL, endpoint: str
 ) -> str:
-    thing = f"{url.name!r} in {url.bucket_url}" if url.name else url.bucket_url
+    label = f"{url.name!r} in {url.bucket_url}" if url.name else url.bucket_url
     reason = reason_of(error)
     if url.etl and issubclass(kind, errors.ETLNotFoundError):
         missing = _MISSING_STAGE.search(reason)
         name = missing[1] if missing else url.etl.name
         return (
-            f"no ETL {name!r} to read {thing} at {endpoint} through: start it, or correct its "
+            f"no ETL {name!r} to read {label} at {endpoint} through: start it, or correct its "
             "name; client.cluster().list_etls() has those that run"
         )
     if issubclass(kind, errors.ObjectNotFoundError):
-        return f"no object {thing} at {endpoint}: list the bucket for the names it has"
+        return f"no object {label} at {endpoint}: list the bucket for the names it has"
     if issubclass(kind, errors.RemoteBucketNotFoundError):
         return f"no bucket {url.bucket_url} behind {endpoint}: {reason}"
     if issubclass(kind, errors.BucketNotFoundError):
@@ -190,15 +190,15 @@ def _message(
     if issubclass(kind, errors.ClusterUnreachableError):
         return _unreachable(error, endpoint) + (_OR_OWN_SERVER if url.etl else "")
     if issubclass(kind, errors.AuthenticationError):
-        return f"cannot read {thing} at {endpoint}: {_refusal(reason)}"
+        return f"cannot read {label} at {endpoint}: {_refusal(reason)}"
     if issubclass(kind, errors.CertificateError):
-        return f"cannot read {thing} at {endpoint}: {_tls_failure(error)}"
+        return f"cannot read {label} at {endpoint}: {_tls_failure(error)}"
     if issubclass(kind, errors.AccessDeniedError) and "-error[" in reason:  # of a cloud
         reason += ": check the credentials of the cluster's nodes"
     if "HTTP request to an HTTPS server" in text_of(error):
         reason = "it serves HTTPS: write its address as https://"
     through = f" through {url.etl}" if url.etl else ""
-    return f"cannot read {thing} at {endpoint}{through}: {reason}"
+    return f"cannot read {label} at {endpoint}{through}: {reason}"
 
 
 def _unreachable(error: Exception, endpoint: str) -> str:

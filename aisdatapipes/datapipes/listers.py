@@ -11,7 +11,7 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.listing.bucket_listing import Source, list_source_urls, list_urls
-from aisdatapipes.reading.fetching import ETLConfig
+from aisdatapipes.reading.request import ETLConfig
 
 __all__ = ["AISFileLister", "AISSourceLister"]
 

@@ -14,9 +14,9 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import Counters
-from aisdatapipes.reading.fetching import ETLConfig
-from aisdatapipes.reading.objects import ObjectReader
+from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions
+from aisdatapipes.reading.request import ETLConfig
 
 __all__ = ["AISFileLoader"]
 

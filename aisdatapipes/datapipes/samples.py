@@ -14,8 +14,8 @@ from aisdatapipes.datapipes.sources import as_pipe
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import Counters, SharedCounters
-from aisdatapipes.reading.fetching import ETLConfig, ObjectRequest
 from aisdatapipes.reading.options import ErrorPolicy, OnError
+from aisdatapipes.reading.request import ETLConfig, ObjectRequest
 from aisdatapipes.shards.samples import read_samples
 from aisdatapipes.tar import Sample
 

@@ -21,9 +21,9 @@ from aisdatapipes.epochs.sharding import Uneven
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.metrics.progress_bar import with_bar
-from aisdatapipes.reading.fetching import ETLConfig
-from aisdatapipes.reading.objects import ObjectReader
+from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions
+from aisdatapipes.reading.request import ETLConfig
 
 __all__ = ["AISBaseIterDataset"]
 

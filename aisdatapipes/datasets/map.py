@@ -9,8 +9,8 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.map_base import AISBaseMapDataset, Pair
 from aisdatapipes.datasets.sources import PrefixMap, Source
 from aisdatapipes.manifests.manifest import Manifest
-from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.options import OnError, ReadOptions
+from aisdatapipes.reading.request import ETLConfig
 
 __all__ = ["AISDataset", "AISMapDataset"]
 

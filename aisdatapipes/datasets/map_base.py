@@ -20,9 +20,9 @@ from aisdatapipes.etl import ETLCall
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.manifests.sizing import sizes_of
 from aisdatapipes.metrics.counters import Counters
-from aisdatapipes.reading.fetching import ETLConfig, Object
-from aisdatapipes.reading.objects import ObjectReader
+from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions
+from aisdatapipes.reading.request import ETLConfig, Object
 
 __all__ = ["AISBaseMapDataset", "Pair"]
 

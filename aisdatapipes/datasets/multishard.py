@@ -15,8 +15,8 @@ from aisdatapipes.epochs.epochs import EpochOptions, Epochs
 from aisdatapipes.epochs.ranks import Placement
 from aisdatapipes.epochs.sharding import Uneven
 from aisdatapipes.metrics.counters import SharedCounters
-from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.options import ErrorPolicy, OnError
+from aisdatapipes.reading.request import ETLConfig
 from aisdatapipes.shards.streams import DataShard, PairedStreams
 
 __all__ = ["AISMultiShardStream"]

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from aisdatapipes.epochs.cursors import Cursor
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
-from aisdatapipes.reading.objects import ObjectReader
+from aisdatapipes.reading.object_reader import ObjectReader
 
 __all__ = ["Reading"]
 

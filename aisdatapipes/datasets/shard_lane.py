@@ -12,10 +12,10 @@ from typing import IO
 from aisdatapipes.epochs.cursors import Cursor
 from aisdatapipes.errors import AISPipeError
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
-from aisdatapipes.reading.engine import read_objects
-from aisdatapipes.reading.fetching import ObjectRequest
-from aisdatapipes.reading.objects import ObjectReader
+from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import Skips
+from aisdatapipes.reading.prefetcher import read_objects
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import read_range
 from aisdatapipes.shards.progress import ShardProgress
 from aisdatapipes.shards.samples import check_size, samples_of, unbuffered

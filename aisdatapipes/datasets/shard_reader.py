@@ -18,8 +18,8 @@ from aisdatapipes.epochs.sharding import Uneven
 from aisdatapipes.epochs.shared_once import SharedOnce
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
-from aisdatapipes.reading.fetching import ETLConfig
 from aisdatapipes.reading.options import OnError
+from aisdatapipes.reading.request import ETLConfig
 from aisdatapipes.shards.counts import count_samples
 from aisdatapipes.shards.samples import SHARD_OPTIONS
 from aisdatapipes.tar import Sample

@@ -12,7 +12,7 @@ from aisdatapipes.epochs.ranks import share_between_ranks
 from aisdatapipes.errors import AISPipeError
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.manifests.selections import UNKNOWN_SIZE
-from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.request import ObjectRequest
 
 __all__ = ["sizes_of"]
 
@@ -64,5 +64,5 @@ def _size_of(request: ObjectRequest) -> int:
         # Not by its class: the answer to a HEAD has no message that tells what is missing.
         if error.status_code != HTTPStatus.NOT_FOUND:
             raise
-        _logger.warning("no size of %s: it is not there", request.thing)
+        _logger.warning("no size of %s: it is not there", request.label)
         return UNKNOWN_SIZE

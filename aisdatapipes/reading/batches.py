@@ -34,7 +34,7 @@ from aisdatapipes.errors import (
     ObjectNotFoundError,
 )
 from aisdatapipes.metrics.counters import increment
-from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.tar import TarReader
 
 __all__ = ["BatchStream", "can_batch"]

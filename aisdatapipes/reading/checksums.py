@@ -24,21 +24,21 @@ class Checksum:
 
     Args:
         headers: Of the cluster's answer; they name the kind of checksum and its value.
-        thing: The object, for messages.
+        label: The object, for messages.
 
     Raises:
         ChecksumError: The answer has no checksum, or one of a kind that is not known here.
     """
 
-    def __init__(self, headers: Mapping[str, str], thing: str) -> None:
+    def __init__(self, headers: Mapping[str, str], label: str) -> None:
         kind, self._expected = headers.get("Ais-Checksum-Type"), headers.get("Ais-Checksum-Value")
         if kind not in _KINDS or not self._expected:
             raise ChecksumError(
-                f"the cluster gives {f'a {kind}' if kind else 'no'} checksum of {thing}, known are "
+                f"the cluster gives {f'a {kind}' if kind else 'no'} checksum of {label}, known are "
                 f"{', '.join(_KINDS)}: read it without verify, or set the bucket's checksum type"
             )
         self._digest = _KINDS[kind]()
-        self._thing = thing
+        self._thing = label
 
     def update(self, data: bytes) -> None:
         """Take the next bytes in."""

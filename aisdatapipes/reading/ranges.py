@@ -16,7 +16,7 @@ from aisdatapipes.errors import (
 )
 from aisdatapipes.metrics.counters import counting, current_tally
 from aisdatapipes.reading.checksums import Checksum
-from aisdatapipes.reading.fetching import ObjectRequest
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
 
 __all__ = ["RangedObject"]
@@ -43,7 +43,7 @@ class RangedObject(io.RawIOBase):
         self._response_position = request.begin
         self._response_end = self.size
         self._range_bytes = request.settings.read_ahead_bytes
-        self._checksum = Checksum(response.headers, request.thing) if request.is_verified else None
+        self._checksum = Checksum(response.headers, request.label) if request.is_verified else None
         self._checked = 0
 
     def readable(self) -> bool:
@@ -121,7 +121,7 @@ class RangedObject(io.RawIOBase):
             if len(data) <= skipped:
                 end = self._response_position + len(data)
                 raise IncompleteReadError(
-                    f"{self._request.thing} ended after {end} of {self.size} bytes: read it again"
+                    f"{self._request.label} ended after {end} of {self.size} bytes: read it again"
                 )
         except INTERRUPTIONS:
             self._hang_up()
@@ -152,14 +152,14 @@ class RangedObject(io.RawIOBase):
 
     def _check(self, response: BaseHTTPResponse) -> None:
         """Raise unless `response` has a range of the very object that was opened."""
-        thing = self._request.thing
+        label = self._request.label
         version = _version_of(response)
         if any(self._version.get(name, value) != value for name, value in version.items()):
             response.close()
-            raise ObjectChangedError(f"{thing} was replaced while it was read: open it again")
+            raise ObjectChangedError(f"{label} was replaced while it was read: open it again")
         if response.status != HTTPStatus.PARTIAL_CONTENT:
             response.close()
-            raise ClusterError(f"the cluster serves no ranges of {thing}: copy it to ais:// first")
+            raise ClusterError(f"the cluster serves no ranges of {label}: copy it to ais:// first")
 
     def _hang_up(self) -> None:
         if self._response is None:

@@ -13,8 +13,8 @@ from urllib3.response import BaseHTTPResponse
 from aisdatapipes.client.responses import TAIL_BYTES, broke_off
 from aisdatapipes.client.translation import failed_etl, translated_errors
 from aisdatapipes.errors import ChecksumError, ClusterTimeoutError, IncompleteReadError
-from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.ranges import RangedObject
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
 
 __all__ = ["ObjectStream", "open_object", "read_range", "size_of"]
@@ -68,7 +68,7 @@ def _read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> byte
     response.release_conn()
     if len(content) != last_byte + 1 - first_byte:
         raise IncompleteReadError(
-            f"{len(content)} bytes came of bytes {first_byte} to {last_byte} of {request.thing}"
+            f"{len(content)} bytes came of bytes {first_byte} to {last_byte} of {request.label}"
         )
     return content
 

@@ -10,8 +10,8 @@ from functools import partial
 
 from aisdatapipes.errors import AISPipeError
 from aisdatapipes.listing.bucket_listing import list_members
-from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.options import NEVER_SKIPPED
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import open_object, read_range
 from aisdatapipes.shards.samples import samples_of
 from aisdatapipes.tar import TarReader, key_of
@@ -101,7 +101,7 @@ def _files_in(make_request: Callable[[], ObjectRequest], size: int, *, is_wary: 
         if listed and not (is_wary and not _has_end(request, size)):
             return listed
     with closing(open_object(request)) as file:
-        return sum(1 for _ in TarReader(file, request.thing).files())
+        return sum(1 for _ in TarReader(file, request.label).files())
 
 
 def _has_end(request: ObjectRequest, size: int) -> bool:

@@ -12,9 +12,9 @@ from typing import IO
 from aisdatapipes.errors import AISPipeError, ObjectChangedError
 from aisdatapipes.manifests.manifest import ManifestEntry
 from aisdatapipes.metrics.counters import ProcessCounters
-from aisdatapipes.reading.engine import read_objects
-from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.options import ErrorPolicy, ReadOptions, Skips
+from aisdatapipes.reading.prefetcher import read_objects
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import ObjectStream, size_of
 from aisdatapipes.tar import Sample, SupportsRead, TarReader, group_samples
 

@@ -15,7 +15,7 @@ from aisdatapipes.epochs.shared_once import SharedOnce
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.listing.bucket_listing import url_of
 from aisdatapipes.manifests.manifest import Manifest
-from aisdatapipes.reading.fetching import ETLConfig, ObjectRequest
+from aisdatapipes.reading.request import ETLConfig, ObjectRequest
 from aisdatapipes.shards.counts import count_files
 from aisdatapipes.shards.pairing import Pairing
 

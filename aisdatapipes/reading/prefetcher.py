@@ -21,9 +21,9 @@ from aisdatapipes.errors import INTERRUPTIONS, AISPipeError, ClusterError, Objec
 from aisdatapipes.metrics.counters import ProcessCounters, counting, increment
 from aisdatapipes.processes.background import close_result, in_thread
 from aisdatapipes.reading.batches import BatchStream
-from aisdatapipes.reading.fetching import ObjectRequest
-from aisdatapipes.reading.lookahead import BadItem, Item, Lookahead, SizeEstimate
 from aisdatapipes.reading.options import ReadOptions, Skips
+from aisdatapipes.reading.queue import BadItem, Item, RequestQueue, SizeEstimate
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import open_object, size_of
 
 __all__ = ["read_objects"]
@@ -60,7 +60,7 @@ def read_objects(
     """
     skips = skips or Skips(options.policy, tally)
     sizes = SizeEstimate(options, expected_bytes)
-    engine = _Engine(Lookahead(urls, parse), options, tally, skips, sizes)
+    engine = _Prefetcher(RequestQueue(urls, parse), options, tally, skips, sizes)
     try:
         resumed, consumer_s = time.perf_counter(), 0.0
         for url, file, size in engine.objects():
@@ -75,7 +75,7 @@ def read_objects(
 
 
 @dataclass(frozen=True)
-class _Unit:
+class _Fetch:
     """Items that are opened at once: a batch, or a single one."""
 
     items: list[Item] | BadItem
@@ -83,12 +83,12 @@ class _Unit:
     estimated_bytes: float
 
 
-class _Engine:
+class _Prefetcher:
     """One iteration over the objects: what is planned, what is open, what comes next."""
 
     def __init__(
         self,
-        source: Lookahead,
+        source: RequestQueue,
         options: ReadOptions,
         tally: ProcessCounters,
         skips: Skips,
@@ -101,7 +101,7 @@ class _Engine:
         self._sizes = sizes
         self._can_batch = True
         self._are_singles = False  # what was planned last, so what comes next will be too
-        self._pending: deque[_Unit] = deque()
+        self._pending: deque[_Fetch] = deque()
         self._consumed_bytes = 0.0  # estimate for the unit that is being consumed
 
     def objects(self) -> Iterator[tuple[str, IO[bytes], int]]:
@@ -115,7 +115,7 @@ class _Engine:
         """Give up what is open or being opened."""
         self._drop_pending()
 
-    def _next_unit(self) -> _Unit | None:
+    def _next_unit(self) -> _Fetch | None:
         self._consumed_bytes = 0.0
         self._plan()
         if not self._pending:
@@ -136,7 +136,7 @@ class _Engine:
                 return
             objects = len(items) if isinstance(items, list) else 0
             self._are_singles = isinstance(items, list) and not items[0].joins_batches
-            self._pending.append(_Unit(items, self._open(items), self._sizes.expected(objects)))
+            self._pending.append(_Fetch(items, self._open(items), self._sizes.expected(objects)))
 
     def _has_room(self) -> bool:
         in_flight = self._consumed_bytes + sum(unit.estimated_bytes for unit in self._pending)
@@ -173,7 +173,7 @@ class _Engine:
         with counting(self._tally):
             return open_object(items[0].request)
 
-    def _read_single(self, unit: _Unit) -> Iterator[tuple[str, IO[bytes], int]]:
+    def _read_single(self, unit: _Fetch) -> Iterator[tuple[str, IO[bytes], int]]:
         url = unit.items.url if isinstance(unit.items, BadItem) else unit.items[0].url
         try:
             file = unit.opened.result()
@@ -187,7 +187,7 @@ class _Engine:
         self._plan()
         yield url, file, size
 
-    def _read_batch(self, unit: _Unit) -> Iterator[tuple[str, IO[bytes], int]]:
+    def _read_batch(self, unit: _Fetch) -> Iterator[tuple[str, IO[bytes], int]]:
         items = cast("list[Item]", unit.items)
         try:
             stream: BatchStream = unit.opened.result()
@@ -215,7 +215,7 @@ class _Engine:
                     self._requeue([later.by_itself() for later in items[position:]])
                     return
                 # Asked for alone, it comes after all or says what is wrong with it.
-                yield from self._read_single(_Unit([item], self._open([item]), 0))
+                yield from self._read_single(_Fetch([item], self._open([item]), 0))
                 continue
             except INTERRUPTIONS:
                 again = item.tried_again(made_progress=position > 0)

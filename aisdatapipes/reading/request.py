@@ -41,7 +41,7 @@ class ObjectRequest:
     begin: int = 0
 
     @property
-    def thing(self) -> str:
+    def label(self) -> str:
         """The object, as messages name it."""
         through = f", through {self.etl}" if self.etl else ""
         return f"{self.url.name!r} in {self.url.bucket_url} at {self.endpoint}{through}"

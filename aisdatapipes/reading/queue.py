@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from aisdatapipes.errors import AISPipeError
 from aisdatapipes.reading.batches import can_batch
-from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.options import ReadOptions
+from aisdatapipes.reading.request import ObjectRequest
 
-__all__ = ["BadItem", "Item", "Lookahead", "SizeEstimate"]
+__all__ = ["BadItem", "Item", "RequestQueue", "SizeEstimate"]
 
 _FIRST_BATCH = 8
 # How fast batches grow: their sizes are guessed from so few objects.
@@ -59,7 +59,7 @@ class BadItem:
     error: AISPipeError
 
 
-class Lookahead:
+class RequestQueue:
     """The objects to read: those that were put back, then those of the source.
 
     An error of the source is kept until all that came before it is read.

@@ -12,9 +12,9 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import AISPipeError, TooManyErrorsError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import SharedCounters
-from aisdatapipes.reading.engine import read_objects
-from aisdatapipes.reading.fetching import ObjectRequest
 from aisdatapipes.reading.options import NEVER_SKIPPED, ErrorPolicy, OnError, ReadOptions, Skips
+from aisdatapipes.reading.prefetcher import read_objects
+from aisdatapipes.reading.request import ObjectRequest
 
 __all__ = ["ObjectReader"]
 
