@@ -138,7 +138,7 @@ def doubled(reader: BinaryIO) -> Iterator[bytes]:
     yield data
 
 
-class Pieces(HTTPMultiThreadedServer):
+class Buffer(HTTPMultiThreadedServer):
     """`doubled`, as an ETL, which sends the first part before it fails."""
 
     def transform_stream(self, reader, path, etl_args):

@@ -23,7 +23,7 @@ from aisdatapipes import (
 )
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from etls import POISON, Pieces, PiecesByFlask, Turned, TurnedByFlask, start_etl, turned
+from etls import POISON, Buffer, PiecesByFlask, Turned, TurnedByFlask, start_etl, turned
 
 GOOD = {f"good-{number}": f"content {number}".encode() for number in range(6)}
 BAD = "good-3-and-poison"
@@ -45,7 +45,7 @@ def etls(etl_cluster: LocalCluster) -> None:
     start_etl(etl_cluster, "fails-by-push", Turned)
     start_etl(etl_cluster, "fails-by-pull", Turned, "hpull")
     start_etl(etl_cluster, "fails-in-flask", TurnedByFlask)
-    start_etl(etl_cluster, "fails-in-pieces", Pieces)
+    start_etl(etl_cluster, "fails-in-pieces", Buffer)
     start_etl(etl_cluster, "hangs-up-in-pieces", PiecesByFlask)
 
 

@@ -20,9 +20,9 @@ Example:
     [Sample(key='train/0001', files={'jpg': b'', 'cls': b''}, end=1024)]
 """
 
-from aisdatapipes.tar.members import TarMember
-from aisdatapipes.tar.pieces import SupportsRead
+from aisdatapipes.tar.buffer import SupportsRead
+from aisdatapipes.tar.grouping import Sample, group_samples, key_of
+from aisdatapipes.tar.headers import TarMember
 from aisdatapipes.tar.reader import File, TarReader
-from aisdatapipes.tar.samples import Sample, group_samples, key_of
 
 __all__ = ["File", "Sample", "SupportsRead", "TarMember", "TarReader", "group_samples", "key_of"]

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import IO, cast
 
 from aisdatapipes.errors import BadArchiveError
-from aisdatapipes.tar.members import (
+from aisdatapipes.tar.buffer import Buffer, SupportsRead
+from aisdatapipes.tar.fallback import FallbackReader
+from aisdatapipes.tar.headers import (
     BLOCK_BYTES,
     DIRECTORY,
     FILE,
@@ -17,8 +19,6 @@ from aisdatapipes.tar.members import (
     parse_extended,
     plain_file,
 )
-from aisdatapipes.tar.pieces import Pieces, SupportsRead
-from aisdatapipes.tar.rest import RestReader
 
 __all__ = ["File", "TarReader"]
 
@@ -49,9 +49,9 @@ class TarReader:
     """
 
     def __init__(self, file: SupportsRead, url: str = "", begin: int = 0) -> None:
-        self._pieces = Pieces(file, url or "the tar", begin)
-        self._is_packed = False
-        self._rest: RestReader | None = None
+        self._buffer = Buffer(file, url or "the tar", begin)
+        self._is_compressed = False
+        self._rest: FallbackReader | None = None
         self._is_plain = False  # until it has been looked at
         self._unread = 0
         self._padding = 0
@@ -68,12 +68,12 @@ class TarReader:
         """
         if not self._is_plain:
             return self._rest.next_member() if self._rest else self._begin()
-        header = self._pieces.take(BLOCK_BYTES, self._unread + self._padding)
+        header = self._buffer.take(BLOCK_BYTES, self._unread + self._padding)
         fields = parse(header)
         if fields is None or fields[0] != FILE:
             return self._next_unusual(header, fields)
         _, size, name = fields
-        self._pieces.member = name
+        self._buffer.member = name
         self._unread, self._padding = size, -size % BLOCK_BYTES
         return TarMember(name, size, True)
 
@@ -86,7 +86,7 @@ class TarReader:
         """
         if self._rest:
             return self._rest.read()
-        content = self._pieces.take(self._unread)
+        content = self._buffer.take(self._unread)
         self._unread = 0
         return content
 
@@ -100,30 +100,30 @@ class TarReader:
         while member := self.next_member():
             if member.is_file or member.link:
                 yield member.name, self.read(), self._following()
-            if self._is_plain and not self._is_packed:
+            if self._is_plain and not self._is_compressed:
                 yield from self._files_at_hand()
 
     def _files_at_hand(self) -> Iterator[File]:
         """Yield the plain files that the piece at hand has whole: most of those of a shard."""
-        pieces = self._pieces
-        piece, piece_begin, at = pieces.at_hand(self._unread + self._padding)
+        buffer = self._buffer
+        piece, piece_begin, at = buffer.at_hand(self._unread + self._padding)
         while file := plain_file(piece, at):
             self._unread = self._padding = 0
-            pieces.member, begin, end, at = file
-            pieces.go_on_at(at)
-            yield pieces.member, piece[begin:end], piece_begin + at
+            buffer.member, begin, end, at = file
+            buffer.go_on_at(at)
+            yield buffer.member, piece[begin:end], piece_begin + at
 
     def _following(self) -> int | None:
-        if self._is_packed:
+        if self._is_compressed:
             return None
         if self._rest:
             return self._rest.position
-        return self._pieces.position + self._unread + self._padding
+        return self._buffer.position + self._unread + self._padding
 
     def _begin(self) -> TarMember | None:
-        if self._pieces.begin_with(_GZIP_MAGIC):
-            packed, self._is_packed = cast("IO[bytes]", self._pieces), True
-            self._pieces = Pieces(gzip.GzipFile(fileobj=packed), self._pieces.url)
+        if self._buffer.begin_with(_GZIP_MAGIC):
+            packed, self._is_compressed = cast("IO[bytes]", self._buffer), True
+            self._buffer = Buffer(gzip.GzipFile(fileobj=packed), self._buffer.url)
         self._is_plain = True
         return self.next_member()
 
@@ -132,7 +132,7 @@ class TarReader:
         if not is_file:  # The size of a directory is not that of any content.
             name, size = name.rstrip("/"), 0
         self._unread, self._padding = size, -size % BLOCK_BYTES
-        self._pieces.member = name
+        self._buffer.member = name
         return TarMember(name, size, is_file)
 
     def _next_unusual(self, header: bytes, fields: Fields | None) -> TarMember | None:
@@ -145,23 +145,23 @@ class TarReader:
         if fields[0] == DIRECTORY:
             return self._enter(*fields)
         kind, size, _ = fields
-        extension = self._pieces.take(size + -size % BLOCK_BYTES)
-        following = self._pieces.take(BLOCK_BYTES)
+        extension = self._buffer.take(size + -size % BLOCK_BYTES)
+        following = self._buffer.take(BLOCK_BYTES)
         extended = parse_extended(following, kind, extension[:size])
         if extended is None:
             return self._hand_over(header + extension + following)
         return self._enter(*extended)
 
     def _end(self) -> None:
-        if self._pieces.take(BLOCK_BYTES) != _ZEROS:
+        if self._buffer.take(BLOCK_BYTES) != _ZEROS:
             raise BadArchiveError(
-                f"{self._pieces.url} has a single block of zeros behind "
-                f"{self._pieces.member!r}: it is damaged, upload it again"
+                f"{self._buffer.url} has a single block of zeros behind "
+                f"{self._buffer.member!r}: it is damaged, upload it again"
             )
-        self._pieces.put_back(2 * _ZEROS)  # for whoever asks again
+        self._buffer.put_back(2 * _ZEROS)  # for whoever asks again
 
     def _hand_over(self, taken: bytes) -> TarMember | None:
         """Let `tarfile` read the rest, from the header whose bytes are `taken` on."""
-        self._pieces.put_back(taken)
-        self._is_plain, self._rest = False, RestReader(self._pieces)
+        self._buffer.put_back(taken)
+        self._is_plain, self._rest = False, FallbackReader(self._buffer)
         return self._rest.next_member()

@@ -8,25 +8,25 @@ from contextlib import contextmanager
 from typing import IO, cast
 
 from aisdatapipes.errors import AISPipeError, BadArchiveError
-from aisdatapipes.tar.members import BLOCK_BYTES, GNU_MAGIC, TarMember
-from aisdatapipes.tar.pieces import Pieces
+from aisdatapipes.tar.buffer import Buffer
+from aisdatapipes.tar.headers import BLOCK_BYTES, GNU_MAGIC, TarMember
 
-__all__ = ["RestReader"]
+__all__ = ["FallbackReader"]
 
 # What tarfile raises for headers that make no sense.
 _COMPLAINTS = (tarfile.TarError, ArithmeticError, LookupError, RecursionError, ValueError)
 
 
-class RestReader:
+class FallbackReader:
     """Reads members as `TarReader` does, by `tarfile`, which knows all formats.
 
     Args:
         pieces: The rest of the archive, from the beginning of a header on.
     """
 
-    def __init__(self, pieces: Pieces) -> None:
-        self._pieces = pieces
-        self._begin = pieces.position
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer = buffer
+        self._begin = buffer.position
         self._tar: tarfile.TarFile | None = None
         self._unread: tarfile.TarInfo | None = None
         self._has_ended = False
@@ -42,7 +42,7 @@ class RestReader:
         if info is None:
             self._has_ended = True
             return None
-        self._pieces.member = info.name
+        self._buffer.member = info.name
         link = info.linkname if info.islnk() or info.issym() else ""
         return TarMember(info.name, info.size, info.isreg(), link)
 
@@ -53,7 +53,7 @@ class RestReader:
             return b""
         if info.islnk() or info.issym():
             raise BadArchiveError(
-                f"{info.name!r} in {self._pieces.url} is a link to {info.linkname!r}, which cannot "
+                f"{info.name!r} in {self._buffer.url} is a link to {info.linkname!r}, which cannot "
                 "be read forward: pack the file itself (GNU tar: --dereference --hard-dereference)"
             )
         with self._translated_errors():
@@ -64,7 +64,7 @@ class RestReader:
         with self._translated_errors():
             if self._tar is None:
                 self._tar = tarfile.open(  # noqa: SIM115 - holds nothing that must be closed
-                    fileobj=cast("IO[bytes]", _EndlessFile(self._pieces)),
+                    fileobj=cast("IO[bytes]", _EndlessFile(self._buffer)),
                     mode="r|",
                     tarinfo=_StrictInfo,
                     encoding="utf-8",
@@ -83,10 +83,10 @@ class RestReader:
         except AISPipeError:
             raise
         except _COMPLAINTS as error:
-            member = self._pieces.member
+            member = self._buffer.member
             place = f"behind {member!r}" if member else "at its beginning"
             raise BadArchiveError(
-                f"{self._pieces.url} is no tar archive, or is damaged, {place} ({error}): "
+                f"{self._buffer.url} is no tar archive, or is damaged, {place} ({error}): "
                 "only plain tars and those packed by gzip can be read"
             ) from error
 
@@ -94,11 +94,11 @@ class RestReader:
 class _EndlessFile:
     """A file that raises where it ends: tarfile takes many an end for that of the archive."""
 
-    def __init__(self, pieces: Pieces) -> None:
-        self._pieces = pieces
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer = buffer
 
     def read(self, size: int) -> bytes:
-        return self._pieces.read(size) or self._pieces.end()
+        return self._buffer.read(size) or self._buffer.end()
 
 
 class _StrictInfo(tarfile.TarInfo):

@@ -1,4 +1,4 @@
-"""Pieces: the bytes of a tar, in order, from a file that is read a large piece at a time."""
+"""Buffer: the bytes of a tar, in order, from a file that is read a large piece at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NoReturn, Protocol
 
 from aisdatapipes.errors import AISPipeError, BadArchiveError, IncompleteReadError
 
-__all__ = ["Pieces", "SupportsRead"]
+__all__ = ["Buffer", "SupportsRead"]
 
 _PIECE_BYTES = 256 * 2**10
 
@@ -21,7 +21,7 @@ class SupportsRead(Protocol):
         ...
 
 
-class Pieces:
+class Buffer:
     """Cuts what a file holds, copying every byte once.
 
     Args:
@@ -35,7 +35,7 @@ class Pieces:
 
     Example:
         >>> import io
-        >>> pieces = Pieces(io.BytesIO(b"from the beginning"), "ais://imagenet/0.tar")
+        >>> pieces = Buffer(io.BytesIO(b"from the beginning"), "ais://imagenet/0.tar")
         >>> pieces.take(3, skipped=5), pieces.read(100)
         (b'the', b' beginning')
     """
