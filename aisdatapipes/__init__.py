@@ -39,7 +39,7 @@ from aisdatapipes.datasets import (
 from aisdatapipes.epochs.resuming import merge_states
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.metrics.counters import Counters
-from aisdatapipes.sampling import DynamicBatchSampler
+from aisdatapipes.samplers import DynamicBatchSampler
 
 __all__ = [
     "AISBaseIterDataset",

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch.utils.data import IterableDataset
 
+from aisdatapipes.distributed.world import Placement
 from aisdatapipes.epochs.epochs import EpochOptions, Epochs
-from aisdatapipes.epochs.ranks import Placement
 
 
 class Numbers(IterableDataset):

@@ -12,7 +12,7 @@ import pytest
 import torch.distributed as dist
 from torch.utils.data import DataLoader, IterableDataset
 
-from aisdatapipes.epochs.ranks import Lane, Placement, current_lane
+from aisdatapipes.distributed.world import Lane, Placement, current_lane
 from jobs import run_ranks
 
 START_METHODS = ["fork", "spawn", "forkserver"]

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset
 
 from aisdatapipes import errors
-from aisdatapipes.epochs.ranks import share_between_ranks
+from aisdatapipes.distributed.world import share_between_ranks
 from jobs import run_ranks
 
 

@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aisdatapipes.distributed.partition import Dealing
+from aisdatapipes.distributed.shuffling import epoch_order
 from aisdatapipes.epochs.cursors import Cursor
 from aisdatapipes.epochs.resuming import REPEATED, merge_states, undealt
-from aisdatapipes.epochs.sharding import Dealing
-from aisdatapipes.epochs.shuffling import epoch_order
 from aisdatapipes.errors import StateMismatchError
 
 FIELDS = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from aisdatapipes import AISMapDataset, DynamicBatchSampler, Manifest
-from aisdatapipes.epochs.sharding import Uneven
+from aisdatapipes.distributed.partition import Uneven
 from conftest import PutObject
 from faults import FaultProxy
 

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aisdatapipes.epochs.ranks import Lane
-from aisdatapipes.epochs.sharding import Dealing, remaining
-from aisdatapipes.epochs.shuffling import epoch_order
+from aisdatapipes.distributed.partition import Dealing, remaining
+from aisdatapipes.distributed.shuffling import epoch_order
+from aisdatapipes.distributed.world import Lane
 
 LAW = settings(deadline=None)
 COUNTS = st.integers(0, 200)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aisdatapipes.epochs.shared_once import SharedOnce
+from aisdatapipes.distributed.shared_once import SharedOnce
 from jobs import run_ranks
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aisdatapipes.epochs.shuffling import epoch_order, order_digest
+from aisdatapipes.distributed.shuffling import epoch_order, order_digest
 
 LAW = settings(deadline=None)
 SEEDS = st.integers(-(2**70), 2**70)

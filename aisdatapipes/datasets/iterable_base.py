@@ -15,9 +15,9 @@ from aisdatapipes.datasets.sources import (
     manifest_and_endpoint,
     settings_like,
 )
+from aisdatapipes.distributed.partition import Uneven
+from aisdatapipes.distributed.world import Placement
 from aisdatapipes.epochs.epochs import EpochOptions, Epochs
-from aisdatapipes.epochs.ranks import Placement
-from aisdatapipes.epochs.sharding import Uneven
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.metrics.progress_bar import with_bar

@@ -10,10 +10,10 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.stepped import SteppedDataset
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.datasets.tuple_lane import TupleLane
+from aisdatapipes.distributed.partition import Uneven
+from aisdatapipes.distributed.world import Placement
 from aisdatapipes.epochs.cursors import Cursor
 from aisdatapipes.epochs.epochs import EpochOptions, Epochs
-from aisdatapipes.epochs.ranks import Placement
-from aisdatapipes.epochs.sharding import Uneven
 from aisdatapipes.metrics.counters import SharedCounters
 from aisdatapipes.reading.options import ErrorPolicy, OnError
 from aisdatapipes.reading.request import ETLConfig

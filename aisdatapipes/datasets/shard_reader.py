@@ -13,9 +13,9 @@ from aisdatapipes.datasets.sources import PrefixMap, Source
 from aisdatapipes.datasets.stepped import SteppedDataset
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.datasets.zero_dict import ZeroDict
+from aisdatapipes.distributed.partition import Uneven
+from aisdatapipes.distributed.shared_once import SharedOnce
 from aisdatapipes.epochs.cursors import Cursor
-from aisdatapipes.epochs.sharding import Uneven
-from aisdatapipes.epochs.shared_once import SharedOnce
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.reading.options import OnError

@@ -9,11 +9,11 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
+from aisdatapipes.distributed.partition import Dealing, Uneven
+from aisdatapipes.distributed.shuffling import epoch_order
+from aisdatapipes.distributed.world import Lane, Placement
 from aisdatapipes.epochs.cursors import Cursor
-from aisdatapipes.epochs.ranks import Lane, Placement
 from aisdatapipes.epochs.resuming import REPEATED, undealt
-from aisdatapipes.epochs.sharding import Dealing, Uneven
-from aisdatapipes.epochs.shuffling import epoch_order
 from aisdatapipes.errors import BadArchiveError
 
 __all__ = ["Steps", "SupportsSteps"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from aisdatapipes.epochs.ranks import Lane
+from aisdatapipes.distributed.partition import Dealing, Share
+from aisdatapipes.distributed.world import Lane
 from aisdatapipes.epochs.resuming import lane_of, undealt
-from aisdatapipes.epochs.sharding import Dealing, Share
 from aisdatapipes.errors import StateMismatchError
 
 __all__ = ["Cursor", "lane_fields"]

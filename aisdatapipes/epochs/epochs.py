@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch.utils.data import get_worker_info
 
+from aisdatapipes.distributed.partition import Dealing, Uneven
+from aisdatapipes.distributed.shuffling import epoch_order, order_digest
+from aisdatapipes.distributed.world import Lane, Placement
 from aisdatapipes.epochs.cursors import Cursor, lane_fields
-from aisdatapipes.epochs.ranks import Lane, Placement
 from aisdatapipes.epochs.resuming import VERSION, check_state, undealt
-from aisdatapipes.epochs.sharding import Dealing, Uneven
-from aisdatapipes.epochs.shuffling import epoch_order, order_digest
 from aisdatapipes.errors import StateMismatchError
 
 __all__ = ["EpochOptions", "Epochs"]

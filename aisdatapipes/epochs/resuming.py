@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from aisdatapipes.epochs.ranks import Lane
-from aisdatapipes.epochs.sharding import Dealing, remaining
+from aisdatapipes.distributed.partition import Dealing, remaining
+from aisdatapipes.distributed.world import Lane
 from aisdatapipes.errors import StateMismatchError
 
 __all__ = ["REPEATED", "VERSION", "check_state", "lane_of", "merge_states", "undealt"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.epochs.ranks import share_between_ranks
+from aisdatapipes.distributed.world import share_between_ranks
 from aisdatapipes.listing.bucket_listing import Source
 from aisdatapipes.manifests.file import Contents, MappedFile, Place
 from aisdatapipes.manifests.gathering import ENCODING, gather

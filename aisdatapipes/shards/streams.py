@@ -11,7 +11,7 @@ from functools import partial
 from aistore.sdk import DataShard
 
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.epochs.shared_once import SharedOnce
+from aisdatapipes.distributed.shared_once import SharedOnce
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.listing.bucket_listing import url_of
 from aisdatapipes.manifests.manifest import Manifest

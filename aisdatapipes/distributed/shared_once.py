@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from aisdatapipes.epochs.ranks import share_between_ranks
+from aisdatapipes.distributed.world import share_between_ranks
 from aisdatapipes.processes.shared_folder import remove_with
 
 __all__ = ["SharedOnce"]

@@ -10,9 +10,9 @@ from typing import Protocol
 import torch
 from torch.utils.data import Sampler
 
-from aisdatapipes.epochs.ranks import Lane, Placement
-from aisdatapipes.epochs.sharding import Dealing, Uneven
-from aisdatapipes.epochs.shuffling import epoch_order
+from aisdatapipes.distributed.partition import Dealing, Uneven
+from aisdatapipes.distributed.shuffling import epoch_order
+from aisdatapipes.distributed.world import Lane, Placement
 from aisdatapipes.manifests.manifest import Manifest
 
 __all__ = ["DynamicBatchSampler"]

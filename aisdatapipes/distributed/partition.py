@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import torch
 
-from aisdatapipes.epochs.ranks import Lane
+from aisdatapipes.distributed.world import Lane
 
 __all__ = ["Dealing", "Share", "Uneven", "remaining"]
 

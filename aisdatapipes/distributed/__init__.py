@@ -1,0 +1,1 @@
+"""Distributed: which part of the work is this process's."""
