@@ -1,10 +1,10 @@
 """The pipes: one class each, registered under torchdata's and AIStore's functional names."""
 
-from aisdatapipes.datapipes.listers import AISFileLister, AISSourceLister
-from aisdatapipes.datapipes.loader import AISFileLoader
+from aisdatapipes.datapipes.file_lister import AISFileLister, AISSourceLister
+from aisdatapipes.datapipes.file_loader import AISFileLoader
 from aisdatapipes.datapipes.progress import AISProgress
 from aisdatapipes.datapipes.registration import register
-from aisdatapipes.datapipes.samples import AISSampleLoader
+from aisdatapipes.datapipes.sample_loader import AISSampleLoader
 
 __all__ = [
     "AISFileLister",

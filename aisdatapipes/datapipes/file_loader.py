@@ -11,7 +11,7 @@ from torch.utils.data.datapipes.utils.common import StreamWrapper
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.datapipes.sources import as_pipe
+from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.object_reader import ObjectReader

@@ -10,7 +10,7 @@ from torch.utils.data import IterDataPipe
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.datapipes.sources import as_pipe
+from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import Counters, SharedCounters

@@ -8,7 +8,7 @@ from torch.utils.data import IterDataPipe
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.datapipes.sources import as_pipe
+from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.listing.bucket_listing import Source, list_source_urls, list_urls
 from aisdatapipes.reading.request import ETLConfig
