@@ -16,7 +16,7 @@ demo: node
 
 # The node with all that the tests need serves the plain tests too, so that one build is enough.
 test: $(READY)
-	@$(VENV)/bin/python tests/programs.py
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
 	@$(VENV)/bin/python -m pytest -n 3 --dist worksteal
 
 # Silent when all is well, so that a test run's summary stays the last thing printed.

@@ -19,7 +19,7 @@ from aistore.sdk.etl.webserver.http_multi_threaded_server import HTTPMultiThread
 from aisdatapipes import AISFileLoader
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
-from etls import cluster_with_etls, start_etl
+from support.etls import cluster_with_etls, start_etl
 
 _OBJECTS = 400
 _BYTES = 20_000

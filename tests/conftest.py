@@ -15,9 +15,9 @@ from aistore.sdk.authn import AuthNClient
 from aistore.sdk.authn.access_attr import AccessAttr
 
 from aisdatapipes.testing import AuthnServer, LocalCluster
-from etls import cluster_with_etls
-from faults import FaultProxy
-from tars import shard
+from support.etls import cluster_with_etls
+from support.faults import FaultProxy
+from support.tars import shard
 
 # Chosen now: under the TMPDIR of some test its sockets' paths could be longer than allowed.
 multiprocessing.util.get_temp_dir()

@@ -13,7 +13,7 @@ from torchdata.datapipes.iter import IterableWrapper
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
 from aisdatapipes.testing import AuthnServer, LocalCluster
 from conftest import KEPT as NAMES
-from jwts import resign
+from support.jwts import resign
 
 FORGED = "eyJhbGciOiJIUzI1NiJ9.e30.bm90LXNpZ25lZC1ieS1hbnlib2R5"
 

@@ -13,7 +13,7 @@ import pytest
 from aistore.sdk import Client
 
 from aisdatapipes.cli import main
-from processes import heed_interrupts
+from support.processes import heed_interrupts
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 
 from aisdatapipes import AISFileLister, AISFileLoader, errors
 from aisdatapipes.testing import LocalCluster
-from cloud_contract import SOON_S, CloudContract
-from clouds import MotoS3
+from support.cloud_contract import SOON_S, CloudContract
+from support.clouds import MotoS3
 
 
 @pytest.fixture(scope="module")

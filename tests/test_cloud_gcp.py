@@ -11,8 +11,8 @@ from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes import AISFileLister, AISFileLoader, errors
 from aisdatapipes.testing import LocalCluster
-from cloud_contract import CloudContract, read
-from clouds import FakeGCS
+from support.cloud_contract import CloudContract, read
+from support.clouds import FakeGCS
 
 SHARDS = [f"gcp://webdataset-testing/coco-train2014-seg-{number:06d}.tar" for number in range(5)]
 

@@ -13,9 +13,9 @@ from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
 from aisdatapipes.testing import LocalCluster
-from cloud_contract import SMALL, SOON_S, CloudContract, read
 from conftest import PutObject
-from faults import FaultProxy
+from support.cloud_contract import SMALL, SOON_S, CloudContract, read
+from support.faults import FaultProxy
 
 ALIAS = "far"
 HOSTILE = "e/a b+c&d=e%20#1?.txt"

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from aisdatapipes import AISBaseIterDataset, AISIterDataset, Manifest, errors
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from jobs import run_ranks
-from pairs import Pair, fill, flat
+from support.jobs import run_ranks
+from support.pairs import Pair, fill, flat
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 

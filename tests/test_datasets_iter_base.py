@@ -12,7 +12,7 @@ from aistore.sdk import Bucket
 from aisdatapipes import AISBaseIterDataset
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from pairs import Pair, fill
+from support.pairs import Pair, fill
 
 COUNT = 23
 

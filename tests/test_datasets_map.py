@@ -18,7 +18,7 @@ from aisdatapipes import (
 )
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from faults import FaultProxy
+from support.faults import FaultProxy
 
 # Torch compares the number of workers with that of processors, which is no matter here.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")

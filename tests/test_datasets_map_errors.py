@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from aisdatapipes import AISDataset, AISMapDataset, Settings, errors
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from fault_rules import Cut, Status
-from faults import FaultProxy
+from support.fault_rules import Cut, Status
+from support.faults import FaultProxy
 
 EXPECTED = [(f"{number:02d}", b"%02d" % number) for number in range(20)]
 GONE = (3, 7, 11)

@@ -14,9 +14,9 @@ from aisdatapipes.reading.direct import ask_target
 from aisdatapipes.testing import LocalCluster
 from aisdatapipes.urls import parse_url
 from conftest import PutObject
-from etls import Turned, start_etl, turned
-from faults import FaultProxy
-from processes import becomes
+from support.etls import Turned, start_etl, turned
+from support.faults import FaultProxy
+from support.processes import becomes
 
 NAMES = [f"{number:02}" for number in range(20)]
 

@@ -12,7 +12,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from aisdatapipes.epochs.resuming import merge_states
 from aisdatapipes.errors import StateMismatchError
-from numbers_dataset import Numbers
+from support.numbers_dataset import Numbers
 
 pytestmark = [
     # torchdata 0.9 calls it on torch 2.13 and later.

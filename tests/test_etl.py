@@ -27,7 +27,7 @@ from aisdatapipes import (
 )
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from etls import (
+from support.etls import (
     Company,
     Framed,
     Thumbnail,
@@ -39,7 +39,7 @@ from etls import (
     turned,
     turned_files,
 )
-from tars import shard
+from support.tars import shard
 
 OBJECTS = {f"{number}": f"content {number}".encode() for number in range(4)}
 SHARDS = {f"{number}.tar": shard(3 * number, 3) for number in range(2)}

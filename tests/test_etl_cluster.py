@@ -12,13 +12,13 @@ import pytest
 from aistore.sdk.errors import AISError
 
 from aisdatapipes.testing import LocalCluster
-from etls import Broken, Turned, start_etl
-from processes import becomes, heed_interrupts, is_alive
-from service_account import FOLDER, ServiceAccountError, in_service_account, made
+from support.etls import Broken, Turned, start_etl
+from support.processes import becomes, heed_interrupts, is_alive
+from support.service_account import FOLDER, ServiceAccountError, in_service_account, made
 
 SCRIPT = """
 import signal
-from etls import Turned, cluster_with_etls, start_etl
+from support.etls import Turned, cluster_with_etls, start_etl
 with cluster_with_etls(1) as (cluster, kubernetes):
     start_etl(cluster, "turned", Turned)
     print(*cluster.pids, *kubernetes.pids, flush=True)

@@ -23,7 +23,7 @@ from aisdatapipes import (
 )
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from etls import POISON, Buffer, PiecesByFlask, Turned, TurnedByFlask, start_etl, turned
+from support.etls import POISON, Buffer, PiecesByFlask, Turned, TurnedByFlask, start_etl, turned
 
 GOOD = {f"good-{number}": f"content {number}".encode() for number in range(6)}
 BAD = "good-3-and-poison"

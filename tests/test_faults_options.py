@@ -14,9 +14,9 @@ from aistore.sdk import Bucket
 
 from aisdatapipes import AISFileLoader, Settings, errors
 from conftest import PutObject
-from fault_edits import CorruptByte
-from fault_rules import Cut, Latency, Refuse, Reset, Status
-from faults import FaultProxy
+from support.fault_edits import CorruptByte
+from support.fault_rules import Cut, Latency, Refuse, Reset, Status
+from support.faults import FaultProxy
 
 SMALL = Settings(max_retries=2, first_backoff_s=0.01, max_backoff_s=0.05, read_timeout_s=2)
 STREAMED = replace(SMALL, whole_object_bytes=0, read_ahead_bytes=1000)

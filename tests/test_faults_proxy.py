@@ -15,8 +15,8 @@ from aistore.sdk.errors import ErrObjNotFound
 
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from fault_rules import Latency
-from faults import FaultProxy
+from support.fault_rules import Latency
+from support.faults import FaultProxy
 
 HOSTILE = ["a b", "#?%&+=", "a%2Fb", "back\\slash", "ü/日本", "~tilde;,@:", "q" * 200]
 DATA = random.Random(11).randbytes(300_000)

@@ -18,9 +18,9 @@ from torchdata.datapipes.iter import IterableWrapper
 from aisdatapipes import AISFileLister, Settings, errors
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from fault_edits import CorruptByte, DropEntry, EndEarly, SwapEntries
-from fault_rules import Cut, EmptyPage, Latency, Refuse, Reset, Rule, Stall, Status
-from faults import FaultProxy
+from support.fault_edits import CorruptByte, DropEntry, EndEarly, SwapEntries
+from support.fault_rules import Cut, EmptyPage, Latency, Refuse, Reset, Rule, Stall, Status
+from support.faults import FaultProxy
 
 SMALL = Settings(max_retries=2, first_backoff_s=0.005, max_backoff_s=0.02, read_timeout_s=0.4)
 STREAMED = replace(SMALL, whole_object_bytes=0, read_ahead_bytes=1000)

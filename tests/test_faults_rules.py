@@ -19,9 +19,9 @@ from urllib3.exceptions import ProtocolError
 
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from fault_edits import CorruptByte, DropEntry, EndEarly, SwapEntries
-from fault_rules import Cut, EmptyPage, Latency, Refuse, Reset, Rule, Stall, Status
-from faults import FaultProxy
+from support.fault_edits import CorruptByte, DropEntry, EndEarly, SwapEntries
+from support.fault_rules import Cut, EmptyPage, Latency, Refuse, Reset, Rule, Stall, Status
+from support.faults import FaultProxy
 
 DATA = random.Random(11).randbytes(300_000)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aisdatapipes import AISFileLister, AISFileLoader, errors
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from faults import FaultProxy
+from support.faults import FaultProxy
 
 VICTIM = "victim"
 PIECES = [

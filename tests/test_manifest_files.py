@@ -21,7 +21,7 @@ from aisdatapipes import errors
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.testing import LocalCluster
 from benchmarks.storing import Store
-from faults import FaultProxy
+from support.faults import FaultProxy
 
 URLS = [f"ais://b/train/{number:04}" for number in range(1000)]
 LISTINGS = "GET /v1/buckets/"

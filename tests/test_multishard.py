@@ -10,8 +10,16 @@ from aistore.sdk import Bucket, DataShard
 from aisdatapipes import AISMultiShardStream, errors
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from faults import FaultProxy
-from shard_streams import Streams, Tuples, flat, listed_shards, loader_of, put_stream, source
+from support.faults import FaultProxy
+from support.shard_streams import (
+    Streams,
+    Tuples,
+    flat,
+    listed_shards,
+    loader_of,
+    put_stream,
+    source,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 

@@ -10,8 +10,8 @@ from aistore.sdk import Bucket
 
 from aisdatapipes import errors
 from conftest import PutObject
-from shard_streams import Streams, Tuples, content_at, error_of, flat, stateful
-from tars import member, pack
+from support.shard_streams import Streams, Tuples, content_at, error_of, flat, stateful
+from support.tars import member, pack
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),

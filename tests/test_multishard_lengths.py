@@ -12,7 +12,7 @@ from aistore.sdk import Bucket
 
 from aisdatapipes import errors
 from conftest import PutObject
-from shard_streams import Streams, error_of, flat, loader_of
+from support.shard_streams import Streams, error_of, flat, loader_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 

@@ -9,9 +9,9 @@ from aistore.sdk import Bucket, DataShard
 
 from aisdatapipes import AISMultiShardStream
 from conftest import PutObject
-from faults import FaultProxy
-from jobs import run_ranks
-from shard_streams import Streams, Tuples, flat, listed_shards, loader_of
+from support.faults import FaultProxy
+from support.jobs import run_ranks
+from support.shard_streams import Streams, Tuples, flat, listed_shards, loader_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 

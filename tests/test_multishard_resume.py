@@ -17,10 +17,10 @@ from typing_extensions import override
 from aisdatapipes import AISMultiShardStream, Settings, merge_states
 from aisdatapipes.errors import ObjectNotFoundError, StateMismatchError
 from conftest import PutObject
-from fault_rules import Rule, Take
-from faults import FaultProxy
-from shard_streams import Streams, Tuples, content_at, flat, put_stream, source, stateful
-from tars import member, pack
+from support.fault_rules import Rule, Take
+from support.faults import FaultProxy
+from support.shard_streams import Streams, Tuples, content_at, flat, put_stream, source, stateful
+from support.tars import member, pack
 
 pytestmark = [
     # torchdata 0.9 calls it on torch 2.13 and later.

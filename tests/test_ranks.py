@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, IterableDataset
 
 from aisdatapipes.distributed.world import Lane, Placement, current_lane
-from jobs import run_ranks
+from support.jobs import run_ranks
 
 START_METHODS = ["fork", "spawn", "forkserver"]
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from aisdatapipes import errors
 from aisdatapipes.distributed.world import share_between_ranks
-from jobs import run_ranks
+from support.jobs import run_ranks
 
 
 def keys_in_store() -> int:

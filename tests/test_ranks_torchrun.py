@@ -13,7 +13,7 @@ from pathlib import Path
 from aistore.sdk import Bucket
 
 from conftest import PutObject
-from pairs import fill
+from support.pairs import fill
 
 TESTS = Path(__file__).parent
 STEPS = re.compile(r"epoch \d step \d+")
@@ -47,7 +47,7 @@ def test_two_ranks_with_two_workers(
     """Shares are disjoint, their union is everything, and both ranks make equally many steps."""
     pairs = fill(ais_bucket, put_object, 48)
     endpoint = ais_bucket.client.base_url.removesuffix("/v1")
-    job = TESTS / "torchrun_job.py"
+    job = TESTS / "support" / "torchrun_job.py"
     torchrun(endpoint, job, f"ais://{ais_bucket.name}/", "fork", str(tmp_path))
     one, two = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     read = [[name for batch in batches for name in batch] for batches in (one, two)]
@@ -59,7 +59,7 @@ def test_uneven_ranks(ais_bucket: Bucket, put_object: PutObject, tmp_path: Path)
     """One object more than fits: one comes twice, and no rank waits for another."""
     pairs = fill(ais_bucket, put_object, 49)
     endpoint = ais_bucket.client.base_url.removesuffix("/v1")
-    job = TESTS / "torchrun_job.py"
+    job = TESTS / "support" / "torchrun_job.py"
     torchrun(endpoint, job, f"ais://{ais_bucket.name}/", "fork", str(tmp_path))
     one, two = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     read = [name for batch in (*one, *two) for name in batch]

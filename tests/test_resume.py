@@ -20,9 +20,9 @@ from aistore.sdk import Bucket
 from aisdatapipes import AISIterDataset, Manifest, merge_states
 from aisdatapipes.errors import StateMismatchError
 from conftest import PutObject
-from fault_rules import Ask, Rule
-from faults import FaultProxy
-from pairs import Pair, fill, flat, stateful
+from support.fault_rules import Ask, Rule
+from support.faults import FaultProxy
+from support.pairs import Pair, fill, flat, stateful
 
 # torchdata 0.9 calls `set_vital` on torch 2.13 and later.
 pytestmark = pytest.mark.filterwarnings(

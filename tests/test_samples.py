@@ -18,7 +18,7 @@ from aisdatapipes import AISSampleLoader, errors
 from aisdatapipes.tar import Sample, TarReader, group_samples
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from tars import member, pack, sample, shard
+from support.tars import member, pack, sample, shard
 
 URL = "ais://imagenet/0.tar"
 NAMES = ["a.jpg", "a.cls", "b/c.jpg", "d" * 120 + ".jpg", "long/" * 60 + "n.png", "日本.jpg"]

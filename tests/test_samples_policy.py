@@ -8,7 +8,7 @@ from aistore.sdk import Bucket
 from aisdatapipes import AISSampleLoader, errors
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from tars import member, pack, sample, shard
+from support.tars import member, pack, sample, shard
 
 
 def test_a_bad_shard_is_skipped_and_counted(

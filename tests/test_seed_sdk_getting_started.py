@@ -25,7 +25,7 @@ from torchdata.datapipes.iter import IterableWrapper
 
 import aisdatapipes  # noqa: F401 - registers the pipes
 from aisdatapipes.testing import LocalCluster
-from clouds import FakeGCS, MotoS3
+from support.clouds import FakeGCS, MotoS3
 
 ZIP = "tinyimagenet-compressed.zip"
 COMPRESSED = "tinyimagenet_compressed"

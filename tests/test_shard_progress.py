@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from aisdatapipes.metrics.counters import ProcessCounters
 from aisdatapipes.shards.progress import ShardProgress
 from aisdatapipes.tar import Sample
-from tars import member, pack
+from support.tars import member, pack
 
 URL = "ais://imagenet/0.tar"
 COUNT = 40

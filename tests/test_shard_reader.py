@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from aisdatapipes import AISShardReader, ZeroDict, errors
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from tars import member, pack, shard
+from support.tars import member, pack, shard
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 

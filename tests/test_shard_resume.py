@@ -16,9 +16,9 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from aisdatapipes import AISShardReader, Settings, errors, merge_states
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from fault_rules import Rule, Take
-from faults import FaultProxy
-from tars import member, pack
+from support.fault_rules import Rule, Take
+from support.faults import FaultProxy
+from support.tars import member, pack
 
 pytestmark = [
     # torchdata 0.9 calls it on torch 2.13 and later.

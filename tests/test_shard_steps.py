@@ -13,9 +13,9 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from aisdatapipes import AISShardReader, merge_states
 from conftest import PutObject
-from faults import FaultProxy
-from jobs import run_ranks
-from tars import member, pack
+from support.faults import FaultProxy
+from support.jobs import run_ranks
+from support.tars import member, pack
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),

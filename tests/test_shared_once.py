@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aisdatapipes.distributed.shared_once import SharedOnce
-from jobs import run_ranks
+from support.jobs import run_ranks
 
 
 def slowly(path: Path) -> Callable[[], bytes]:

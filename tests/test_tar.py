@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from aisdatapipes import errors
 from aisdatapipes.tar import TarReader
-from tars import SPARSE_FORMATS, edited, member, pack, sparse
+from support.tars import SPARSE_FORMATS, edited, member, pack, sparse
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 NAMES = ["a.jpg", "dir/b.cls", "d" * 90 + "/" + "f" * 60, "long/" * 150 + "n.png", "ä/日本.jpg"]

@@ -15,7 +15,7 @@ from aistore.sdk import Bucket
 from aisdatapipes.testing import ClusterStartError, LocalCluster
 from aisdatapipes.testing.binary import find_aisnode
 from conftest import PutObject
-from processes import is_alive
+from support.processes import is_alive
 
 NAMES = [f"d/{number}" for number in range(20)]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import becomes, heed_interrupts, is_alive
+from support.processes import becomes, heed_interrupts, is_alive
 
 # What ends a script, and the exit code that it leaves.
 ENDINGS = {

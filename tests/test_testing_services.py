@@ -15,9 +15,9 @@ from aistore.sdk.errors import AISError
 from aistore.sdk.types import Namespace
 
 from aisdatapipes.testing import AuthnServer, ClusterStartError, LocalCluster
-from certificates import make_certificates
 from conftest import PutObject
-from processes import is_alive
+from support.certificates import make_certificates
+from support.processes import is_alive
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
 from aisdatapipes.reading.streams import ObjectStream
 from aisdatapipes.testing import LocalCluster
-from certificates import Certificates, make_certificates
+from support.certificates import Certificates, make_certificates
 
 NAMES = ["a b#1?.txt", *[f"{number:02d}" for number in range(20)]]
 VARIABLES = ("AIS_CLIENT_CA", "AIS_CRT", "AIS_CRT_KEY", "AIS_SKIP_VERIFY", "AIS_SKIP_VERIFY_CRT")

@@ -18,7 +18,7 @@ import pytest
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
 from aisdatapipes.testing import AuthnServer, LocalCluster
 from conftest import KEPT
-from jwts import resign
+from support.jwts import resign
 
 pytestmark = pytest.mark.usefixtures("no_token_variables")
 FORGED = "eyJhbGciOiJIUzI1NiJ9.e30.bm90LXNpZ25lZC1ieS1hbnlib2R5"

@@ -19,8 +19,8 @@ from aisdatapipes.processes.shared_folder import remove_with
 
 __all__ = [
     "Counters",
-    "SharedCounters",
     "ProcessCounters",
+    "SharedCounters",
     "counting",
     "current_tally",
     "increment",

@@ -35,8 +35,8 @@ class Buffer:
 
     Example:
         >>> import io
-        >>> pieces = Buffer(io.BytesIO(b"from the beginning"), "ais://imagenet/0.tar")
-        >>> pieces.take(3, skipped=5), pieces.read(100)
+        >>> buffer = Buffer(io.BytesIO(b"from the beginning"), "ais://imagenet/0.tar")
+        >>> buffer.take(3, skipped=5), buffer.read(100)
         (b'the', b' beginning')
     """
 

@@ -21,7 +21,7 @@ class FallbackReader:
     """Reads members as `TarReader` does, by `tarfile`, which knows all formats.
 
     Args:
-        pieces: The rest of the archive, from the beginning of a header on.
+        buffer: The rest of the archive, from the beginning of a header on.
     """
 
     def __init__(self, buffer: Buffer) -> None:

@@ -13,8 +13,8 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from aisdatapipes import AISMultiShardStream
 from aisdatapipes.errors import AISPipeError
 from conftest import PutObject
-from faults import FaultProxy
-from tars import member, pack
+from support.faults import FaultProxy
+from support.tars import member, pack
 
 Tuples = list[tuple[bytes, ...]]
 

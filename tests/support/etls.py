@@ -23,8 +23,8 @@ from PIL import Image
 
 from aisdatapipes.testing import LocalCluster
 from aisdatapipes.testing.binary import find_aisnode
-from kubernetes import KubernetesStandIn
-from programs import TAGS
+from support.kubernetes import KubernetesStandIn
+from support.programs import TAGS
 
 POISON = b"poison"
 """Content that the ETLs fail on."""

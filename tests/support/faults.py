@@ -23,7 +23,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from fault_rules import Ask, HangUp, Rule, Take
+from support.fault_rules import Ask, HangUp, Rule, Take
 
 R = TypeVar("R", bound=Rule)
 

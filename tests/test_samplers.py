@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from aisdatapipes import AISMapDataset, DynamicBatchSampler, Manifest
 from aisdatapipes.distributed.partition import Uneven
 from conftest import PutObject
-from faults import FaultProxy
+from support.faults import FaultProxy
 
 SIZES = [30, 50, 20, 100, 0, 70, 10, 130, 60, 40, 5]
 HEADS = "HEAD /v1/objects/.*pid="

@@ -16,7 +16,7 @@ import pytest
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
 from aisdatapipes.reading.streams import ObjectStream
 from aisdatapipes.testing import LocalCluster
-from faults import FaultProxy
+from support.faults import FaultProxy
 
 SMALL = {
     **{f"d/{number:02d}.txt": random.Random(number).randbytes(300 * number) for number in range(9)},

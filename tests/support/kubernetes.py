@@ -20,10 +20,10 @@ from urllib.parse import parse_qs, urlsplit
 from aisdatapipes.testing.access import HOST
 from aisdatapipes.testing.service import LocalService
 from aisdatapipes.testing.startup import end_all
-from certificates import make_certificates
-from kubernetes_pods import Pod, described, pod_of_node, service
-from kubernetes_wire import environment_of, name_of
-from service_account import in_service_account
+from support.certificates import make_certificates
+from support.kubernetes_pods import Pod, described, pod_of_node, service
+from support.kubernetes_wire import environment_of, name_of
+from support.service_account import in_service_account
 
 _NAMESPACE = "tests"
 _NODE_POD = "ais-target"

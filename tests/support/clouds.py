@@ -23,7 +23,7 @@ from aisdatapipes.testing.probe import answers, free_ports
 from aisdatapipes.testing.process import KeptProcess
 from aisdatapipes.testing.service import LocalService
 from aisdatapipes.testing.startup import become_ready
-from programs import find_fake_gcs
+from support.programs import find_fake_gcs
 
 _START_S = 60.0
 _MOTO = """

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from typing_extensions import override
 
-from fault_rules import Rule, Take
+from support.fault_rules import Rule, Take
 
 
 @dataclass(frozen=True, eq=False)
