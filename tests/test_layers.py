@@ -21,43 +21,26 @@ ROWS = [
     {"cli"},
     {"demo"},
     {"testing"},
-    {"datapipes", "datasets", "sampling", "filesystem"},
-    {"shards"},
-    {"manifests"},
-    {"reading", "listing", "paging", "tar", "epochs", "bars"},
-    {"client", "translation", "worker_client"},
-    {"sessions"},
-    {"urls", "errors", "settings", "tokens", "counters", "threads"}
-    | {"answers", "etl", "temporary"},
+    {"datapipes", "datasets", "samplers", "filesystem"},
+    {"shards", "manifests", "checkpoint"},
+    {"reading", "listing", "tar", "distributed"},
+    {"client"},
+    {"metrics", "processes", "types", "urls", "etl", "errors"},
 ]
-NEIGHBOURS_MAY_MEET = [ROWS[-4], ROWS[-1]]
+NEIGHBOURS_MAY_MEET = [*ROWS[-4:-2], ROWS[-1]]
 
 # A library, to the only rooms that may import it.
 ROOMS_OF = {
-    "torch": ROWS[4] | {"epochs", "bars", "demo"},
+    "torch": ROWS[4] | {"checkpoint", "distributed", "demo"},
     "torchdata": {"datapipes", "demo"},
     "fsspec": {"filesystem"},
-    "aistore": {
-        "client",
-        "sessions",
-        "worker_client",
-        "translation",
-        "errors",
-        "listing",
-        "paging",
-        "manifests",
-        "shards",
-        "reading",
-        "testing",
-        "demo",
-    },
-    "requests": {"client", "errors", "sessions", "tokens", "translation", "worker_client"}
-    | {"reading"},
-    "urllib3": {"client", "translation", "reading"},
-    "tenacity": {"client", "worker_client"},
+    "aistore": {"client", "errors", "listing", "reading", "types", "testing", "demo"},
+    "requests": {"client", "errors", "reading"},
+    "urllib3": {"client", "reading"},
+    "tenacity": {"client"},
     "xxhash": {"reading"},
     "filelock": {"testing"},
-    "tqdm": {"bars", "demo"},
+    "tqdm": {"metrics", "demo"},
     "PIL": {"demo"},
     "sklearn": {"demo"},
 }
