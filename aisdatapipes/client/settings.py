@@ -32,6 +32,8 @@ class Settings:
             are streamed.
         read_ahead_bytes: Bytes that a streamed object reads at a time, and asks for first
             after a jump to another position.
+        max_member_bytes: Bytes of the biggest file that is read from a shard that gzip has
+            compressed, or that is a sparse one: those can be far bigger than the shard is.
         page_size: Names on a page of a listing; 0 for as many as the bucket's backend gives.
 
         token: What the cluster knows this job by; default ``$AIS_AUTHN_TOKEN``. It is sent to the
@@ -48,8 +50,8 @@ class Settings:
             ``$AIS_SKIP_VERIFY_CRT``. Who is on the way then reads and changes everything.
 
     Raises:
-        ValueError: A number is negative, a time-out or `read_ahead_bytes` is zero, or `token` is
-            empty or no single word.
+        ValueError: A number is negative, a time-out, `read_ahead_bytes` or `max_member_bytes` is
+            zero, or `token` is empty or no single word.
 
     Example:
         >>> Settings(read_timeout_s=60)
@@ -64,6 +66,7 @@ class Settings:
     retry_deadline_s: float = 60.0
     whole_object_bytes: int = 8 * 2**20
     read_ahead_bytes: int = 256 * 2**10
+    max_member_bytes: int = 2**30
     page_size: int = 0
     token: str | None = None
     token_file: str | os.PathLike[str] | None = None
@@ -72,7 +75,7 @@ class Settings:
     skip_verify: bool = False
 
     def __post_init__(self) -> None:
-        needed = {"connect_timeout_s", "read_timeout_s", "read_ahead_bytes"}
+        needed = {"connect_timeout_s", "read_timeout_s", "read_ahead_bytes", "max_member_bytes"}
         for field in fields(self):
             number = getattr(self, field.name)
             if not isinstance(field.default, (int, float)):

@@ -1,13 +1,13 @@
 """Tar: the members of a tar stream, read forward, and the samples that they make up.
 
-Most members of most shards have one of four kinds of header: a regular file, a directory, a
-pax header or a long name of GNU tar. Those are read here, several times faster than `tarfile`
-does it. At the first header that is anything else, the rest of the shard goes to `tarfile`,
-from that header on: sparse files, sizes in base 256, global pax headers, archives without a
-magic, links.
+Most members of most shards are files with a plain header. Those are read several times faster
+than `tarfile` does it; for everything else the formats ustar, pax and GNU allow there are the
+modules `extensions` and `sparse`. What a member announces is never allocated before it is
+there, and what it may expand to is limited.
 
 A tar ends at its mark, two blocks of zeros. One that stops without it is cut, wherever it
-stops, also between two members: that is what a broken upload looks like.
+stops, also between two members: that is what a broken upload looks like. Behind the mark there
+may be more zeros, and then another tar: ``cat a.tar b.tar`` makes one shard of two.
 
 Example:
     >>> import io, tarfile

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from typing import NoReturn, Protocol
 
-from aisdatapipes.errors import AISPipeError, BadArchiveError, IncompleteReadError
+from aisdatapipes.errors import IncompleteReadError
+from aisdatapipes.tar.headers import BLOCK_BYTES, escaped
 
 __all__ = ["Buffer", "SupportsRead"]
 
 _PIECE_BYTES = 256 * 2**10
+_ZEROS = bytes(_PIECE_BYTES)
 
 
 class SupportsRead(Protocol):
@@ -30,7 +30,7 @@ class Buffer:
         begin: Where in the archive the file begins.
 
     Attributes:
-        url: As given.
+        url: As given, escaped where it is not UTF-8.
         member: Name of the last member seen, for error messages.
 
     Example:
@@ -41,7 +41,7 @@ class Buffer:
     """
 
     def __init__(self, file: SupportsRead, url: str, begin: int = 0) -> None:
-        self.url = url
+        self.url = escaped(url)
         self.member = ""
         self._file = file
         self._piece = b""
@@ -84,20 +84,26 @@ class Buffer:
         """Continue at a place in the piece at hand."""
         self._at = at
 
-    def put_back(self, taken: bytes) -> None:
-        """Let `taken` come again."""
-        self._begin = self.position - len(taken)
-        self._piece, self._at = taken + self._piece[self._at :], 0
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` bytes, fewer only at the end of the file; they come again."""
+        while len(self._piece) - self._at < size and (more := self._receive()):
+            self._go_back(b"", more)
+        return self._piece[self._at : self._at + size]
 
-    def begin_with(self, magic: bytes) -> bool:
-        """Whether the next bytes are `magic`; they stay where they are."""
-        while len(self._piece) - self._at < len(magic):
-            more = self._receive()
-            if not more:
+    def skip_zeros(self) -> bool:
+        """Skip the blocks from here on that are all zeros; return whether others follow."""
+        skipped = 0
+        while True:
+            rest = self._piece[self._at :]
+            content = b"" if _ZEROS.startswith(rest) else rest.lstrip(b"\0")
+            skipped += len(rest) - len(content)
+            self._at += len(rest) - len(content)
+            if content:
+                self._go_back(bytes(skipped % BLOCK_BYTES))
+                return True
+            self._turn_to_next()
+            if not self._piece:
                 return False
-            self._begin = self.position
-            self._piece, self._at = self._piece[self._at :] + more, 0
-        return self._piece.startswith(magic, self._at)
 
     def end(self) -> NoReturn:
         """Raise for the end of the file, where the archive has not ended.
@@ -109,6 +115,11 @@ class Buffer:
         raise IncompleteReadError(
             f"{self.url} ends {place}, without the end mark of a tar: it is cut, upload it again"
         )
+
+    def _go_back(self, taken: bytes, more: bytes = b"") -> None:
+        """Let `taken` come again, and let `more` follow what is at hand."""
+        self._begin = self.position - len(taken)
+        self._piece, self._at = taken + self._piece[self._at :] + more, 0
 
     def _take_across(self, begin: int, size: int) -> bytes:
         while begin > len(self._piece):
@@ -136,9 +147,7 @@ class Buffer:
     def _receive(self) -> bytes:
         try:
             return self._file.read(_PIECE_BYTES) or b""
-        except AISPipeError:
-            raise
-        except EOFError:  # of gzip: what it unpacks is cut
-            return b""
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise BadArchiveError(f"{self.url} is damaged ({error}): upload it again") from error
+        except EOFError as error:
+            if isinstance(error, IncompleteReadError):
+                raise
+            self.end()  # what is compressed is cut

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.metrics.counters import ProcessCounters
+from aisdatapipes.tar.headers import escaped
 from aisdatapipes.tar.reader import File
 
 __all__ = ["Sample", "group_samples", "key_of"]
@@ -25,7 +26,7 @@ class Sample(NamedTuple):
     Attributes:
         key: Directory, and name up to its first dot.
         files: Content by extension: what is behind that dot, in lower case.
-        end: Where in the archive the members behind it begin; None if it is packed.
+        end: Where in the archive the members behind it begin; None if it is compressed.
     """
 
     key: str
@@ -34,7 +35,7 @@ class Sample(NamedTuple):
 
 
 def group_samples(
-    files: Iterable[File], url: str = "", tally: ProcessCounters | None = None
+    files: Iterable[File], url: str = "", counters: ProcessCounters | None = None
 ) -> Iterator[Sample]:
     """Group the files of one shard to samples: neighbours whose names share a key.
 
@@ -45,7 +46,7 @@ def group_samples(
     Args:
         files: Names and contents, in the order of the shard, and where each ends.
         url: The shard's, for messages.
-        tally: Where to count what is left out.
+        counters: Where to count what is left out.
 
     Raises:
         BadArchiveError: Two members of a sample have the same extension.
@@ -73,7 +74,7 @@ def group_samples(
                 key, found, stem = found_key, {}, _stem_of(found_key)
         if extension in found:
             raise BadArchiveError(
-                f"{name!r} in {url} is one more {extension!r} of sample {key!r}: rename it"
+                f"{name!r} in {escaped(url)} is one more {extension!r} of sample {key!r}: rename it"
             )
         if extension:
             found[extension] = content
@@ -83,9 +84,10 @@ def group_samples(
     if found:
         yield Sample(key, found, end)
     if left_out:
-        logger.info("%s: %d members are left out, they belong to no sample", url, left_out)
-        if tally:
-            tally.add("left_out", left_out)
+        shard = escaped(url)
+        logger.info("%s: %d members are left out, they belong to no sample", shard, left_out)
+        if counters:
+            counters.add("left_out", left_out)
 
 
 def key_of(name: str) -> str:
