@@ -14,34 +14,20 @@ from hypothesis import strategies as st
 
 from aisdatapipes import errors
 from aisdatapipes.tar import TarReader
-from support.tars import SPARSE_FORMATS, edited, member, pack, sparse
+from support.tars import (
+    SPARSE_FORMATS,
+    URL,
+    Trickle,
+    contents,
+    edited,
+    expected,
+    member,
+    pack,
+    sparse,
+)
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 NAMES = ["a.jpg", "dir/b.cls", "d" * 90 + "/" + "f" * 60, "long/" * 150 + "n.png", "ä/日本.jpg"]
-URL = "ais://imagenet/0.tar"
-
-
-def contents(archive: bytes) -> list[tuple[str, bytes]]:
-    """Return the files as our reader reads them."""
-    return [file[:2] for file in TarReader(io.BytesIO(archive), URL).files()]
-
-
-def expected(archive: bytes) -> list[tuple[str, bytes]]:
-    """Return the files as `tarfile` reads them."""
-    with tarfile.open(fileobj=io.BytesIO(archive), encoding="utf-8") as tar:
-        return [(m.name, file.read()) for m in tar if m.isreg() and (file := tar.extractfile(m))]
-
-
-class Trickle(io.RawIOBase):
-    """A file that gives 1, 2, … up to `most` bytes at a time."""
-
-    def __init__(self, data: bytes, most: int) -> None:
-        self._file, self._most, self._reads = io.BytesIO(data), most, 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return a little."""
-        self._reads += 1
-        return self._file.read(min(size, 1 + self._reads % self._most))
 
 
 @given(
