@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import logging
 import struct
 import tarfile
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aisdatapipes import errors
-from aisdatapipes.tar import TarReader
+from aisdatapipes.tar import TarReader, group_samples
 from support.tars import (
     SPARSE_FORMATS,
     URL,
@@ -202,3 +204,25 @@ def test_errors_of_the_file_pass() -> None:
     for archive in [pack([member("a", bytes(999))])[:900], sparse("gnu")[:900]]:
         with pytest.raises(errors.ObjectChangedError, match="it was replaced"):
             list(TarReader(Broken(archive, 100)).files())
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_names_that_are_not_utf8_raise_nothing_foreign(
+    compress: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The name comes with its bytes; whatever is said of it can be written to a log."""
+    odd, url = "a/\udcff1", f"{URL}\udcff"
+    files = [member(f"{odd}.jpg", b"1"), member(odd), member(f"{odd}.JPG", b"2")]
+    one = pack(files[:2], tarfile.GNU_FORMAT)
+    with caplog.at_level(logging.INFO, logger="aisdatapipes"):
+        (sample,) = group_samples(TarReader(io.BytesIO(compress(one)), url).files(), url)
+    assert (sample.key, sample.files) == (odd, {"jpg": b"1"})
+    said = caplog.messages
+    link = member(odd, type=tarfile.SYMTYPE, linkname=odd)
+    twice = pack(files, tarfile.GNU_FORMAT)
+    broken = [twice, twice[:-600], twice + b"x", twice[:-1024] + b"x" * 512, pack([link])]
+    for archive in broken:
+        with pytest.raises((errors.BadArchiveError, errors.IncompleteReadError)) as raised:
+            list(group_samples(TarReader(io.BytesIO(compress(archive)), url).files(), url))
+        said.append(str(raised.value))
+    assert len([text for text in said if r"\udcff" in text.encode().decode()]) == 6

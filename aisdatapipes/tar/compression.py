@@ -72,7 +72,8 @@ class GzipReader:
                 f"{self._compressed.url} is damaged, up to its byte {self._compressed.position} "
                 f"({error}): upload it again"
             ) from error
-        self._input = self._decoder.unconsumed_tail
+        # Behind the end of a stream it may repeat what is in unused_data.
+        self._input = b"" if self._decoder.eof else self._decoder.unconsumed_tail
         return content
 
     def _turn_to_next_stream(self) -> bool:
