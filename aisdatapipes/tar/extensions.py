@@ -94,7 +94,7 @@ def _records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 0
     while at < len(content) and content[at]:
         space = content.find(b" ", at, at + _MAX_DIGITS + 1)
-        end = at + decimal(content[at : max(space, at)])
+        end = at + decimal(content[at:space]) if space > at else 0
         key, equals, value = content[space + 1 : end - 1].partition(b"=")
         if end <= space or not equals or content[end - 1 : end] != b"\n":
             raise ValueError(f"no record of a pax header at its byte {at}")
