@@ -85,7 +85,7 @@ def group_samples(
     if left_out:
         logger.info("%s: %d members are left out, they belong to no sample", url, left_out)
         if tally:
-            tally.add("left_out", left_out)
+            tally.add("dropped", left_out)
 
 
 def key_of(name: str) -> str:
