@@ -100,7 +100,7 @@ def test_a_worker_starts_without_a_copy(start_method: str) -> None:
     assert len(pickle.dumps(manifest)) > 100_000
 
 
-def test_copies_share_the_file(manifest: Manifest) -> None:
+def test_copies_share_the_file() -> None:
     """They open nothing, and have it still when the original is gone."""
     before = open_files()
     first = Manifest.from_urls(URLS)
