@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import gc
 import logging
@@ -18,6 +19,7 @@ import pytest
 from aistore.sdk import Bucket
 from torch.utils.data import DataLoader
 
+import aisdatapipes
 from aisdatapipes import AISFileLoader, AISIterDataset, AISShardReader
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
@@ -59,6 +61,7 @@ def urls_under(bucket_url: str) -> list[str]:
 ENDLESS = """
 import os, sys, time
 from torch.utils.data import DataLoader
+import aisdatapipes
 from aisdatapipes import AISFileLoader, AISIterDataset, AISShardReader
 url, workers = sys.argv[1], int(sys.argv[2])
 datasets = [
@@ -166,3 +169,25 @@ def test_many_readers_leave_no_open_files(
     for kind in [*READERS] * 3:
         read(kind)
     assert open_files() <= before
+
+
+NAMED = {"mkdtemp", "mkstemp", "mktemp", "NamedTemporaryFile", "TemporaryDirectory", "gettempdir"}
+PACKAGE = Path(aisdatapipes.__file__).parent
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "testing" not in path.parts)
+
+
+def named_temporary_files(path: Path) -> list[int]:
+    """Return the lines of a module that put something with a name into the temporary folder."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) in NAMED
+        and "dir" not in {keyword.arg for keyword in node.keywords}
+    ]
+
+
+def test_nothing_has_a_name_in_the_temporary_folder() -> None:
+    """So nothing can be left there: all that the package makes is removed before it is used."""
+    found = {str(path): lines for path in MODULES if (lines := named_temporary_files(path))}
+    assert found == {}
