@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import copy
-import gc
 import multiprocessing
 import pickle
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 import pytest
 import torch.distributed as dist
+from torch.utils.data import DataLoader, Dataset
 
 from aisdatapipes import errors
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.testing import LocalCluster
 from benchmarks.storing import Store
 from support.faults import FaultProxy
+from support.processes import open_files
 
 URLS = [f"ais://b/train/{number:04}" for number in range(1000)]
 LISTINGS = "GET /v1/buckets/"
@@ -36,118 +36,101 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def folders() -> set[Path]:
-    """Return the private folders of all manifests that are there."""
-    return set(Path(gettempdir()).glob("aisdatapipes-manifest-*"))
-
-
 @pytest.fixture
 def manifest() -> Manifest:
     """A manifest of `URLS`."""
     return Manifest.from_urls(URLS)
 
 
-def seen_in_a_worker(manifest: Manifest) -> tuple[list[str], int]:
-    """Return what a worker process has of a manifest."""
-    return manifest.urls(), sum(manifest.sizes)
+def seen_in_a_worker(manifest: Manifest, sender: Connection) -> None:
+    """Send what a worker process has of a manifest."""
+    sender.send((manifest.urls(), sum(manifest.sizes)))
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn", "forkserver"])
-def test_workers_use_the_same_file(manifest: Manifest, start_method: str) -> None:
-    """Every kind of process reads it, none writes another one, and none takes it away."""
-    before = folders()
-    with multiprocessing.get_context(start_method).Pool(2) as pool:
-        results = pool.map(seen_in_a_worker, [manifest] * 4)
-    assert results == [(URLS, -1000)] * 4
-    assert folders() == before
-    assert manifest.urls() == URLS
-
-
-def test_the_pickle_is_small(manifest: Manifest) -> None:
-    """It holds the path, not the names."""
-    assert len(pickle.dumps(manifest)) < 1024
-
-
-def test_copies_keep_the_file() -> None:
-    """The folder goes with the last copy in this process, pickled ones too."""
-    before = folders()
-    first = Manifest.from_urls(URLS)
-    second = pickle.loads(pickle.dumps(copy.deepcopy(first)))
-    assert len(folders() - before) == 1
-    del first
-    gc.collect()
-    third = pickle.loads(pickle.dumps(second))
-    assert third.urls() == URLS
-    del second, third
-    gc.collect()
-    assert folders() == before
-
-
-def test_only_this_user_can_look_inside(manifest: Manifest) -> None:
-    """The folder and what is saved have no permissions for others."""
-    before = folders()
-    kept = Manifest.from_urls(URLS)
-    (folder,) = folders() - before
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert len(kept) == len(manifest)
-
-
-def test_a_pickle_without_its_file() -> None:
-    """What is unpickled when the file is gone is an error that names the way to keep one."""
-    pickled = pickle.dumps(Manifest.from_urls(URLS[:3]))
-    gc.collect()
-    with pytest.raises(errors.ManifestError, match=r"is gone: .*Manifest\.save and Manifest\.load"):
-        pickle.loads(pickled)
-
-
-ENDINGS = {
-    "at its end": "",
-    "by an exception": "raise RuntimeError('on purpose')",
-    "by sys.exit": "import sys; sys.exit(3)",
-    "with a forked child": "import os; os.fork() and os.wait()",
-}
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_process_leaves_no_folder(ending: str, tmp_path: Path) -> None:
-    """However a program ends, the folder of its manifest goes with it."""
-    program = (
-        "from aisdatapipes.manifests.manifest import Manifest\n"
-        "import glob, tempfile\n"
-        "manifest = Manifest.from_urls(['ais://b/o'])\n"
-        "assert glob.glob(tempfile.gettempdir() + '/aisdatapipes-manifest-*')\n"
-        f"{ENDINGS[ending]}\n"
-        "assert len(manifest.names()) == 1\n"
-    )
-    environment = {"TMPDIR": str(tmp_path), "PATH": ""}
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert "AssertionError" not in run.stderr
-    assert list(tmp_path.glob("aisdatapipes-*")) == []
-
-
-def keep_one(root: Path, kept: list[Manifest] = []) -> None:  # noqa: B006 - lives on
-    """Make a manifest that is there until the process ends."""
-    tempfile.tempdir = str(root)
-    kept.append(Manifest.from_urls(URLS))
-    assert folders()
-
-
-@pytest.mark.parametrize("start_method", ["fork", "spawn", "forkserver"])
-def test_a_child_process_leaves_no_folder(root: Path, start_method: str) -> None:
-    """What a rank or worker makes itself goes with it, however it was started."""
+def test_workers_use_the_same_file(manifest: Manifest, start_method: str, root: Path) -> None:
+    """Every kind of process reads it, and none takes it away."""
     context: Any = multiprocessing.get_context(start_method)
-    process = context.Process(target=keep_one, args=(root,))
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    assert folders() == set()
+    for _ in range(2):
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=seen_in_a_worker, args=(manifest, sender))
+        process.start()
+        assert receiver.recv() == (URLS, -1000)
+        process.join()
+    assert manifest.urls() == URLS
+    assert list(root.iterdir()) == []
+
+
+class Weighed:
+    """Keeps how long the pickle of a manifest is, wherever it goes."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest, self.pickled_bytes = manifest, 0
+
+    def __getstate__(self) -> bytes:
+        return pickle.dumps(self.manifest)
+
+    def __setstate__(self, state: bytes) -> None:
+        self.manifest, self.pickled_bytes = pickle.loads(state), len(state)
+
+
+class Lengths(Dataset[tuple[int, int]]):
+    """Yields the length of a manifest, and of the pickle that brought it here."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.weighed = Weighed(manifest)
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> tuple[int, int]:
+        return len(self.weighed.manifest), self.weighed.pickled_bytes
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_a_worker_starts_without_a_copy(start_method: str) -> None:
+    """Of 100,000 names a DataLoader's worker gets less than 10 KB, and has them all."""
+    manifest = Manifest.from_urls(f"ais://b/train/{number:06}" for number in range(100_000))
+    loader = DataLoader(
+        Lengths(manifest), batch_size=None, num_workers=1, multiprocessing_context=start_method
+    )
+    ((length, pickled_bytes),) = loader
+    assert length == 100_000
+    assert 0 < pickled_bytes < 10_000
+    assert len(pickle.dumps(manifest)) > 100_000
+
+
+def test_copies_share_the_file() -> None:
+    """They open nothing, and have it still when the original is gone."""
+    before = open_files()
+    first = Manifest.from_urls(URLS)
+    opened = open_files()
+    second = copy.deepcopy(copy.copy(first))
+    assert open_files() == opened > before
+    del first
+    assert second.urls() == URLS
+    del second
+    assert open_files() == before
+
+
+def test_a_pickle_carries_the_content(manifest: Manifest) -> None:
+    """It can be used when the manifest that it was made of is gone, in another job too."""
+    manifest.endpoint, manifest.clusters = "http://here:8080", ("http://there:8080",)
+    pickled = pickle.dumps(manifest)
+    program = (
+        "import pickle, sys\n"
+        "manifest = pickle.load(sys.stdin.buffer)\n"
+        "print(len(manifest), manifest[999].url, manifest.endpoint, *manifest.clusters)\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    run = subprocess.run(command, input=pickled, capture_output=True, check=True, timeout=120)
+    assert run.stdout.decode() == f"1000 {URLS[-1]} http://here:8080 http://there:8080\n"
+
+
+def test_sizes_are_read_only(manifest: Manifest) -> None:
+    """The memory that processes share cannot be written into."""
+    with pytest.raises(TypeError, match="read-only"):
+        manifest.sizes[0] = 1
 
 
 def test_save_and_load(manifest: Manifest, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_missing_shard_is_skipped(
     with caplog.at_level(logging.WARNING, "aisdatapipes"):
         assert sorted(flat(stateful(dataset, workers))) == sorted(without(streams.tuples, lost))
     assert set(dataset.skipped_urls()) == {url_of(ais_bucket, name)}
-    assert dataset.counters().left_out == len(lost) * 2
+    assert dataset.counters().dropped == len(lost) * 2
     if not workers:
         assert dataset.counters().skipped == 1
         assert f"skipped {url_of(ais_bucket, name)}" in caplog.text
@@ -96,7 +96,7 @@ def test_a_cut_shard_is_skipped_from_there_on(
     put_object(ais_bucket, name, content[: end + 512 + 1])
     dataset = streams.dataset(on_error="skip")
     assert sorted(flat(stateful(dataset, workers))) == sorted(without(streams.tuples, lost))
-    assert dataset.counters().left_out == len(lost) * 2
+    assert dataset.counters().dropped == len(lost) * 2
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -47,7 +47,7 @@ def test_unequal_streams_raise_where_one_ends(ais_bucket: Bucket, put_object: Pu
 
 @pytest.mark.parametrize(("workers", "shuffle"), [(0, False), (2, False), (0, True)])
 @pytest.mark.parametrize(
-    ("sizes", "left_out"),
+    ("sizes", "dropped"),
     [
         ({"a": [4, 4, 2], "b": [4, 3]}, 3),
         ({"a": [4, 3], "b": [4, 4, 2]}, 3),
@@ -59,7 +59,7 @@ def test_the_shortest_stream_ends_all(
     put_object: PutObject,
     caplog: pytest.LogCaptureFixture,
     sizes: Sizes,
-    left_out: int,
+    dropped: int,
     workers: int,
     shuffle: bool,
 ) -> None:
@@ -68,6 +68,6 @@ def test_the_shortest_stream_ends_all(
     dataset = streams.dataset(strict=False, shuffle=shuffle)
     with caplog.at_level(logging.WARNING, "aisdatapipes"):
         assert sorted(flat(loader_of(dataset, workers))) == sorted(streams.tuples)
-    assert dataset.counters().left_out == left_out
+    assert dataset.counters().dropped == dropped
     if not workers:
         assert "stopped at the end of the shortest" in caplog.text

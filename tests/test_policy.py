@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from tempfile import gettempdir
 
 import pytest
 from aistore.sdk import Bucket
@@ -116,17 +114,3 @@ def test_counters_are_there_during_the_epoch(urls: list[str], ais_cluster: Local
     for expected in (1, 2, 3):
         next(iterator)
         assert pipe.counters().objects == expected
-
-
-def test_the_report_goes_with_the_pipe(urls: list[str], ais_cluster: LocalCluster) -> None:
-    """No file of it stays when the pipe is gone."""
-
-    def reports() -> set[Path]:
-        return set(Path(gettempdir()).glob("aisdatapipes-report-*"))
-
-    before = reports()
-    pipe = AISFileLoader(urls[:3], ais_cluster.endpoint)
-    contents(pipe)
-    assert len(reports() - before) == 1
-    del pipe
-    assert reports() - before == set()

@@ -7,13 +7,12 @@ import io
 import json
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisdatapipes.metrics.counters import ProcessCounters
+from aisdatapipes.metrics.counters import ProcessCounters, SharedCounters
 from aisdatapipes.shards.progress import ShardProgress
 from aisdatapipes.tar import Sample
 from support.tars import member, pack
@@ -25,9 +24,9 @@ SHARD = pack([member(f"{number}.jpg", b"x" * size) for number, size in enumerate
 
 
 @pytest.fixture(scope="module")
-def tally(tmp_path_factory: pytest.TempPathFactory) -> ProcessCounters:
+def tally() -> ProcessCounters:
     """Counters that nobody looks at."""
-    return ProcessCounters(Path(tmp_path_factory.mktemp("tally")))
+    return SharedCounters().tally()
 
 
 class Archive:

@@ -122,7 +122,7 @@ def test_duplicates_raise_and_strangers_are_counted(
     put_shard(ais_bucket, put_object, "0.tar", ("README", b"1"), ("a.jpg", b"2"))
     reader = AISShardReader(ais_bucket)
     assert list(reader) == [("a", {"jpg": b"2"})]
-    assert reader.counters().left_out == 1
+    assert reader.counters().dropped == 1
     put_shard(ais_bucket, put_object, "0.tar", ("a.jpg", b"1"), ("a.JPG", b"2"))
     with pytest.raises(errors.BadArchiveError, match=r"'a\.JPG'"):
         list(reader)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
-import tempfile
+import pickle
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,19 +30,58 @@ def slowly(path: Path) -> Callable[[], bytes]:
     return build
 
 
-def get(once: SharedOnce, path: Path) -> bytes:
+def get(once: SharedOnce, path: Path, results: Any) -> None:
     """Get it in another process."""
-    return once.get(slowly(path))
+    results.put(once.get(slowly(path)))
 
 
-@pytest.mark.parametrize("start", ["fork", "forkserver"])
+@pytest.mark.parametrize("start", ["fork", "spawn", "forkserver"])
 def test_processes_share_it(tmp_path: Path, start: str) -> None:
     """Four at a time: one makes it, the others wait for it, and so does who comes later."""
     once, path = SharedOnce("number"), tmp_path / "calls"
-    with multiprocessing.get_context(start).Pool(4) as pool:
-        results = pool.starmap(get, [(once, path)] * 4, chunksize=1)
-    assert set(results) == {get(once, path)} != {str(os.getpid()).encode()}
+    context: Any = multiprocessing.get_context(start)
+    results = context.Queue()
+    processes = [context.Process(target=get, args=(once, path, results)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    found = {results.get() for _ in processes}
+    for process in processes:
+        process.join()
+    assert found == {once.get(slowly(path))} != {str(os.getpid()).encode()}
     assert path.read_text() == "called\n"
+
+
+def test_a_child_forked_meanwhile_holds_nobody_up() -> None:
+    """A process that is forked while another thread makes it does not keep the lock."""
+    once, context = SharedOnce("number"), multiprocessing.get_context("fork")
+    is_making, may_end = threading.Event(), context.Event()
+
+    def build() -> bytes:
+        is_making.set()
+        may_end.wait(0.5)
+        return b"made"
+
+    maker = threading.Thread(target=once.get, args=(build,))
+    maker.start()
+    is_making.wait()
+    child = context.Process(target=may_end.wait, args=(60,))
+    child.start()
+    maker.join()
+    begun = time.monotonic()
+    assert once.get(build) == b"made"
+    assert time.monotonic() - begun < 5
+    may_end.set()
+    child.join()
+
+
+def test_copies_have_what_was_made_before() -> None:
+    """And make for themselves what was not; neither changes the other."""
+    once = SharedOnce("number")
+    early = copy.deepcopy(once)
+    assert once.get(lambda: b"one") == b"one"
+    late = pickle.loads(pickle.dumps(once))
+    assert early.get(lambda: b"two") == b"two"
+    assert late.get(lambda: b"three") == once.get(lambda: b"four") == b"one"
 
 
 def test_a_failure_is_raised_and_tried_again() -> None:
@@ -53,20 +96,10 @@ def test_a_failure_is_raised_and_tried_again() -> None:
     assert once.get(lambda: b"made") == once.get(fail) == b"made"
 
 
-def folders() -> set[Path]:
-    """Return the folders that there are."""
-    return set(Path(tempfile.gettempdir()).glob("aisdatapipes-once-*"))
-
-
-def test_the_file_goes_with_it() -> None:
-    """Only this user can look at it while it is there."""
-    before = folders()
+def test_nothing_is_something_too() -> None:
+    """An empty result is kept like any other."""
     once = SharedOnce("number")
-    assert once.get(lambda: b"made") == b"made"
-    (folder,) = folders() - before
-    assert folder.stat().st_mode & 0o777 == 0o700
-    del once
-    assert not folder.exists()
+    assert once.get(bytes) == once.get(lambda: b"made") == b""
 
 
 def made_in_rank(path: Path) -> bytes:

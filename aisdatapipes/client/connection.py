@@ -36,6 +36,7 @@ from aisdatapipes.client.auth import TokenAuth
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.transport import use_session
 from aisdatapipes.metrics.counters import increment
+from aisdatapipes.processes.per_process import PerProcess
 from aisdatapipes.urls import ParsedURL, parse_endpoint
 
 _logger = logging.getLogger(__name__)
@@ -63,8 +64,8 @@ _TLS_VARIABLES = (
     "AIS_SKIP_VERIFY_CRT",
 )
 
-_clients: dict[tuple[object, ...], Client] = {}
-_clients_lock = threading.Lock()
+_clients: PerProcess[dict[tuple[object, ...], Client]] = PerProcess(dict)
+_making: PerProcess[threading.Lock] = PerProcess(threading.Lock)
 
 
 def client_for(endpoint: str, settings: Settings) -> Client:
@@ -75,11 +76,12 @@ def client_for(endpoint: str, settings: Settings) -> Client:
     is_tls = endpoint.startswith("https:")
     # Whoever is told to set one, and does, must get another client.
     variables = [os.environ.get(name) for name in _TLS_VARIABLES] if is_tls else []
-    with _clients_lock:
-        key = (endpoint, settings, *variables)
-        if key not in _clients:
-            _clients[key] = _make_client(endpoint, settings)
-        return _clients[key]
+    key = (endpoint, settings, *variables)
+    clients = _clients.get()
+    with _making.get():
+        if key not in clients:
+            clients[key] = _make_client(endpoint, settings)
+        return clients[key]
 
 
 def _make_client(endpoint: str, settings: Settings) -> Client:
@@ -141,15 +143,6 @@ def bucket_for(url: ParsedURL, endpoint: str, settings: Settings) -> Bucket:
     namespace = Namespace(uuid=url.uuid, name=url.namespace) if url.uuid or url.namespace else None
     # The SDK annotates `namespace` as if None, its default, were not allowed.
     return client_for(endpoint, settings).bucket(url.bucket, url.provider, namespace)  # pyright: ignore[reportArgumentType]
-
-
-def _forget_clients() -> None:
-    global _clients_lock
-    _clients.clear()
-    _clients_lock = threading.Lock()  # the parent may have held it at the fork
-
-
-os.register_at_fork(after_in_child=_forget_clients)
 
 
 class _CountingRetry(urllib3.Retry):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any, TypeVar
 
-from torch.utils.data import IterDataPipe
+from torch.utils.data import IterDataPipe, get_worker_info
 
 from aisdatapipes.metrics.progress_bar import with_bar
 from aisdatapipes.reading.streams import ObjectStream, size_of
@@ -45,7 +45,14 @@ class AISProgress(IterDataPipe[_T]):
         self.total = total
 
     def __iter__(self) -> Iterator[_T]:
-        yield from with_bar(self.source_datapipe, _bytes_in, self.description, self._expected())
+        worker = get_worker_info()
+        yield from with_bar(
+            self.source_datapipe,
+            _bytes_in,
+            self.description,
+            self._expected(),
+            worker.id if worker else None,
+        )
 
     def __len__(self) -> int:
         return len(self.source_datapipe)  # pyright: ignore[reportArgumentType]

@@ -6,6 +6,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
+from torch.utils.data import get_worker_info
+
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.reading import Reading
 from aisdatapipes.datasets.resumable import ResumableDataset
@@ -198,7 +200,9 @@ class AISBaseIterDataset(ResumableDataset):
         contents = self._reading.contents(entries, self._reader)
         if not self.show_progress:
             return contents
-        return with_bar(contents, _bytes_in, type(self).__name__, self._reading.size)
+        worker = get_worker_info()
+        number = worker.id if worker else None
+        return with_bar(contents, _bytes_in, type(self).__name__, self._reading.size, number)
 
 
 def _bytes_in(item: tuple[ManifestEntry, bytes]) -> int:

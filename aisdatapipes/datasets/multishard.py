@@ -48,7 +48,7 @@ class AISMultiShardStream(SteppedDataset):
         etl: The SDK's ``ETLConfig``, with arguments or a pipeline of ETLs, for all streams; or a
             list with one, or None, for each. Their sources then have no ETL of their own.
         strict: Raise where the streams have not equally many files, in place of stopping at the
-            end of the shortest. What that leaves out is counted, as ``left_out``, and logged.
+            end of the shortest. What that leaves out is counted, as ``dropped``, and logged.
         transform: Called with a tuple, returns what the dataset yields in its place. It has to
             pickle if workers are spawned.
         show_progress: Show a tqdm bar, one for each worker.
@@ -65,7 +65,7 @@ class AISMultiShardStream(SteppedDataset):
             function of URL and error that returns a tar to read instead, or None to skip. To
             skip leaves out the tuples of that shard of the first stream which needs it, in all
             streams, from where it fails; the others stay paired as they were. They are counted
-            in ``left_out``, in files. It raises in any case if the cluster cannot be reached or
+            in ``dropped``, in files. It raises in any case if the cluster cannot be reached or
             refuses the token, and if nothing tells how many files the shard had. Where files
             are counted, a shard costs one small request more, to see that it is not cut.
         max_errors: Most shards to skip in one iteration of a process; None for any number.

@@ -6,6 +6,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from torch.utils.data import get_worker_info
+
 from aisdatapipes.datasets.resumable import ResumableDataset
 from aisdatapipes.datasets.steps import Steps
 from aisdatapipes.epochs.cursors import Cursor
@@ -30,7 +32,9 @@ class SteppedDataset(ResumableDataset):
         """Return an iterator over the samples, transformed."""
         samples = self._samples(self._epochs.start())
         if self.show_progress:
-            samples = with_bar(samples, self._bytes_in, type(self).__name__)
+            worker = get_worker_info()
+            number = worker.id if worker else None
+            samples = with_bar(samples, self._bytes_in, type(self).__name__, worker=number)
         return map(self.transform, samples) if self.transform else samples
 
     def __len__(self) -> int:

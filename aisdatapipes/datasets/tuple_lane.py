@@ -201,7 +201,7 @@ class TupleLane:
         if lost > 0:
             url = self._paired.streams[0].url(unit)
             _logger.warning("left out %d tuples of %s with a shard that was skipped", lost, url)
-            self._tally.add("left_out", lost * len(self._files))
+            self._tally.add("dropped", lost * len(self._files))
 
     def _end_apart(self, left: deque[int]) -> None:
         """End where one stream has no more, and others may have.
@@ -226,7 +226,7 @@ class TupleLane:
         if pairing.left_out:
             lengths = ", ".join(map(str, pairing.lengths))
             _logger.warning("streams of %s files: stopped at the end of the shortest", lengths)
-            self._tally.add("left_out", pairing.left_out)
+            self._tally.add("dropped", pairing.left_out)
 
 
 class _StreamEndedError(Exception):

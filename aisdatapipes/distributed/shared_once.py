@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
-import tempfile
-import uuid
+import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from aisdatapipes.distributed.world import share_between_ranks
-from aisdatapipes.processes.shared_folder import remove_with
+from aisdatapipes.processes.shared_file import SharedFile
 
 __all__ = ["SharedOnce"]
+
+_HEAD_BYTES = 8
 
 
 class SharedOnce:
     """Bytes that are made when somebody first wants them, once for a dataset and its workers.
 
-    Forked and pickled copies share them through a file in a private temporary folder, which
-    goes with the object that was made first; a copy that outlives it makes them again. Of
-    several ranks with a process group, one makes them for all.
+    Processes that multiprocessing starts share them, in whatever way it does. Any other copy
+    has them if they were made before it, and else makes them again. Of several ranks with a
+    process group, one makes them for all.
 
     Args:
         key: What it is, the same text in all ranks.
@@ -32,8 +31,8 @@ class SharedOnce:
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self._folder = str(Path(tempfile.gettempdir(), f"aisdatapipes-once-{uuid.uuid4().hex}"))
-        remove_with(self, self._folder)
+        # How many bytes, and one more; 0 until they are all there. Then the bytes.
+        self._file = SharedFile(bytes(_HEAD_BYTES))
 
     def get(self, build: Callable[[], bytes]) -> bytes:
         """Return what `build` returned in the process that came first; others wait for it.
@@ -41,16 +40,16 @@ class SharedOnce:
         Args:
             build: Makes it; what it raises is raised here, and the next one tries again.
         """
-        folder = Path(self._folder)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with folder.joinpath("lock").open("w") as lock:
-            # Let go of when the process ends, be it killed.
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            made = folder / "made"
-            if made.exists():
-                return made.read_bytes()
-            result = share_between_ranks(self._key, build)
-            unfinished = folder / "unfinished"
-            unfinished.write_bytes(result)
-            unfinished.replace(made)
-            return result
+        with self._file.locked():
+            made = self._made()
+            if made is None:
+                made = share_between_ranks(self._key, build)
+                self._file.write(made, _HEAD_BYTES)
+                self._file.write((len(made) + 1).to_bytes(_HEAD_BYTES, sys.byteorder), 0)
+            return made
+
+    def _made(self) -> bytes | None:
+        size = int.from_bytes(self._file.read(_HEAD_BYTES), sys.byteorder) - 1
+        made = self._file.read(max(size, 0), _HEAD_BYTES)
+        # A copy that was taken in the moment between may lack some.
+        return made if len(made) == size else None

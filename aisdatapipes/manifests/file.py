@@ -12,21 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
-import os
-import shutil
 import sys
-import tempfile
-import threading
-import weakref
 from array import array
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from aisdatapipes.errors import ManifestError
-from aisdatapipes.processes.shared_folder import remove_with
+from aisdatapipes.processes.shared_file import SharedFile
 
-__all__ = ["Contents", "MappedFile", "Place"]
+__all__ = ["BucketReference", "Contents", "MappedFile"]
 
 _MAGIC = b"AISmnfst"
 _VERSION = 1
@@ -36,7 +29,7 @@ _PREAMBLE = _DIGESTED + 8
 
 
 @dataclass(frozen=True)
-class Place:
+class BucketReference:
     """A bucket that objects of a manifest are in.
 
     Attributes:
@@ -56,10 +49,10 @@ class Contents:
         origin: What to call it in errors.
 
     Attributes:
-        places: Buckets.
+        buckets: Of all objects together.
         ends: Where each name ends in `names`.
         sizes: Bytes of each object, -1 where unknown.
-        place_numbers: Of each object, its bucket's number in `places`.
+        bucket_numbers: Of each object, its bucket's number in `buckets`.
         names: All names, without anything between them.
         fingerprint: Hexadecimal digest of buckets, names and sizes, without the clusters.
 
@@ -67,29 +60,33 @@ class Contents:
         ManifestError: It is of another version or byte order.
     """
 
-    def __init__(self, buffer: bytes | mmap.mmap, origin: str) -> None:
+    def __init__(self, buffer: bytes | memoryview, origin: str) -> None:
         view = memoryview(buffer)
         header, start = self._read_header(view, origin)
         count = header["objects"]
         ends, sizes, numbers = start + 8 * count, start + 16 * count, start + 20 * count
         self.ends = view[start:ends].cast("q")
         self.sizes = view[ends:sizes].cast("q")
-        self.place_numbers = view[sizes:numbers].cast("I")
+        self.bucket_numbers = view[sizes:numbers].cast("I")
         self.names = view[numbers:]
-        self.places = [Place(**place) for place in header["places"]]
+        self.buckets = [BucketReference(**bucket) for bucket in header["places"]]
         self.fingerprint: str = header["fingerprint"]
 
     @staticmethod
     def pack(
-        places: list[Place], ends: array, sizes: array, numbers: array, names: bytes | bytearray
+        buckets: list[BucketReference],
+        ends: array,
+        sizes: array,
+        numbers: array,
+        names: bytes | bytearray,
     ) -> bytes:
         """Return the bytes of a file with these contents."""
         header = {
             "version": _VERSION,
             "byte_order": sys.byteorder,
             "objects": len(ends),
-            "places": [asdict(place) for place in places],
-            "fingerprint": _fingerprint(places, ends, sizes, numbers, names),
+            "places": [asdict(bucket) for bucket in buckets],
+            "fingerprint": _fingerprint(buckets, ends, sizes, numbers, names),
         }
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
@@ -105,15 +102,17 @@ class Contents:
             origin: What to call it in errors.
 
         Raises:
-            ManifestError: It is none, was cut, or was changed.
+            ManifestError: It is none, was cut, was changed, or is of another version or byte order.
         """
         view = memoryview(data)
         if view[: len(_MAGIC)] != _MAGIC:
             raise _error(origin, "is not one")
         if view[len(_MAGIC) : _DIGESTED] != _digest(view[_DIGESTED:]).digest():
             raise _error(origin, "was cut or changed after it was written")
+        Contents._read_header(view, origin)
 
-    def _read_header(self, view: memoryview, origin: str) -> tuple[dict, int]:
+    @staticmethod
+    def _read_header(view: memoryview, origin: str) -> tuple[dict, int]:
         end = _PREAMBLE + int.from_bytes(view[_DIGESTED:_PREAMBLE], sys.byteorder)
         header = json.loads(bytes(view[_PREAMBLE:end]))
         made_for = (header["version"], header["byte_order"])
@@ -123,75 +122,40 @@ class Contents:
 
 
 class MappedFile:
-    """A manifest's file, mapped into memory: processes that use it share its pages.
+    """A manifest's file in use, mapped into memory: processes that use it share its pages.
 
-    Use `stored` and `at`, by which all users of a file in a process share one object.
+    Copies are this object itself, and a child that multiprocessing starts gets the open file.
+    Only a pickle for anybody else holds the content.
 
     Args:
-        path: The file.
+        file: The file.
+
+    Attributes:
+        data: Its bytes.
+        contents: What they say.
+
+    Raises:
+        ManifestError: It is of another version or byte order.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        with Path(path).open("rb") as file:
-            self.contents = Contents(
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), repr(path)
-            )
+    def __init__(self, file: SharedFile) -> None:
+        self._file = file
+        self.data = file.mapped(file.size).toreadonly()
+        self.contents = Contents(self.data, "that was handed over")
 
-    @classmethod
-    def stored(cls, data: bytes) -> MappedFile:
-        """Write a file into a private temporary folder, which goes with the returned object."""
-        folder = tempfile.mkdtemp(prefix="aisdatapipes-manifest-")
-        try:
-            path = Path(folder, "manifest")
-            path.write_bytes(data)
-            mapped = cls(str(path))
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        remove_with(mapped, folder)
-        with _files_lock:
-            _files[mapped.path] = mapped
-        return mapped
+    def __copy__(self) -> MappedFile:
+        return self
 
-    @classmethod
-    def at(cls, path: str, fingerprint: str) -> MappedFile:
-        """Return the file that another process, or this one, has stored.
+    def __deepcopy__(self, memo: object) -> MappedFile:
+        return self
 
-        Raises:
-            ManifestError: It is gone, or another one.
-        """
-        with _files_lock:
-            mapped = _files.get(path)
-            if mapped is None:
-                try:
-                    mapped = _files[path] = cls(path)
-                except FileNotFoundError:
-                    raise ManifestError(
-                        f"the manifest {path!r} is gone: a pickle holds its path only, and the "
-                        "file goes with the process that made it; use Manifest.save and "
-                        "Manifest.load to keep one"
-                    ) from None
-        if mapped.contents.fingerprint != fingerprint:
-            raise ManifestError(f"the manifest {path!r} was replaced by another one: unpickle none")
-        return mapped
+    def __reduce__(self) -> tuple[type[MappedFile], tuple[SharedFile]]:
+        return MappedFile, (self._file,)
 
 
-_files: weakref.WeakValueDictionary[str, MappedFile] = weakref.WeakValueDictionary()
-_files_lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    global _files_lock
-    _files_lock = threading.Lock()  # the parent may have held it at the fork
-
-
-os.register_at_fork(after_in_child=_renew_lock)
-
-
-def _fingerprint(places: list[Place], *buffers: array | bytes | bytearray) -> str:
-    clusters = list(dict.fromkeys(place.cluster for place in places))
-    known = [[place.bucket_url, clusters.index(place.cluster)] for place in places]
+def _fingerprint(buckets: list[BucketReference], *buffers: array | bytes | bytearray) -> str:
+    clusters = list(dict.fromkeys(bucket.cluster for bucket in buckets))
+    known = [[bucket.bucket_url, clusters.index(bucket.cluster)] for bucket in buckets]
     return _digest(json.dumps([_VERSION, known]).encode(), *buffers).hexdigest()
 
 

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from aisdatapipes.manifests.file import Contents, Place
+from aisdatapipes.manifests.file import BucketReference, Contents
 from aisdatapipes.manifests.selections import Selection
 from aisdatapipes.urls import format_url
 
@@ -26,18 +26,19 @@ def gather(selections: list[Selection]) -> bytes:
         AISPipeError: Another failure of the listing.
     """
     first_time = _FirstTime(selections)
-    places: dict[Place, int] = {}
+    buckets: dict[BucketReference, int] = {}
     names, ends, sizes, numbers = bytearray(), array("q"), array("q"), array("I")
     for selection in selections:
         bucket_url = format_url(replace(selection.url, name="")).removesuffix("/")
-        number = places.setdefault(Place(bucket_url, selection.cluster), len(places))
+        bucket = BucketReference(bucket_url, selection.cluster)
+        number = buckets.setdefault(bucket, len(buckets))
         before = len(ends)
         for name, size in first_time.of(selection):
             names += name.encode(*ENCODING)
             ends.append(len(names))
             sizes.append(size)
         numbers.extend([number] * (len(ends) - before))
-    return Contents.pack(list(places), ends, sizes, numbers, names)
+    return Contents.pack(list(buckets), ends, sizes, numbers, names)
 
 
 class _FirstTime:
@@ -48,16 +49,16 @@ class _FirstTime:
     """
 
     def __init__(self, selections: list[Selection]) -> None:
-        named = [selection.place for selection in selections if not selection.bucket]
-        self._names: dict[tuple, set[str]] = {place: set() for place in named}
+        named = [one.bucket_key for one in selections if not one.bucket]
+        self._names: dict[tuple, set[str]] = {key: set() for key in named}
         self._prefixes: dict[tuple, list[str]] = {}
 
     def of(self, selection: Selection) -> Iterable[tuple[str, int]]:
         """Yield name and size of the selection's objects that have not come before."""
-        seen = self._names.get(selection.place)
+        seen = self._names.get(selection.bucket_key)
         if seen is not None:
             return _unseen(selection.objects(), seen)
-        prefixes = self._prefixes.setdefault(selection.place, [])
+        prefixes = self._prefixes.setdefault(selection.bucket_key, [])
         earlier, prefix = tuple(prefixes), selection.url.name
         prefixes.append(prefix)
         if not earlier:

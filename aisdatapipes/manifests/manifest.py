@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.distributed.world import share_between_ranks
 from aisdatapipes.listing.bucket_listing import Source
-from aisdatapipes.manifests.file import Contents, MappedFile, Place
+from aisdatapipes.manifests.file import BucketReference, Contents, MappedFile
 from aisdatapipes.manifests.gathering import ENCODING, gather
 from aisdatapipes.manifests.selections import PrefixMap, Selection, select, select_objects
+from aisdatapipes.processes.shared_file import SharedFile
 from aisdatapipes.urls import ParsedURL, format_url, parse_url
 
 __all__ = ["Manifest", "ManifestEntry"]
@@ -42,10 +43,10 @@ class ManifestEntry(NamedTuple):
 class Manifest:
     """The objects of a dataset, in order: a read-only sequence of `ManifestEntry`.
 
-    The names and 20 bytes for each object lie in one file, in a private temporary folder, and
-    are mapped into memory. Copies, pickles and forked processes share it; they hold its path
-    and not its contents. The folder goes with the last copy in the process that made it, so
-    keep a manifest for later by `save`, not by pickling.
+    The names and 20 bytes for each object lie in one temporary file without a name, which is
+    mapped into memory. Copies and the processes that multiprocessing starts share it; it goes
+    with the last of them. A pickle for another job or machine carries the content; to keep a
+    manifest, `save` it, as a pickle runs whatever is in it.
 
     Make one by `build`, `from_urls` or `load`.
 
@@ -70,7 +71,7 @@ class Manifest:
     def __init__(self, data: bytes, endpoint: str = "", clusters: Iterable[str] = ()) -> None:
         self.endpoint = endpoint
         self.clusters = tuple(clusters)
-        self._use(MappedFile.stored(data))
+        self._use(MappedFile(SharedFile(data)))
 
     @classmethod
     def build(
@@ -152,11 +153,10 @@ class Manifest:
             >>> Manifest.load(path).fingerprint == manifest.fingerprint
             True
         """
-        data = Path(self._file.path).read_bytes()
         handle, temporary = tempfile.mkstemp(dir=Path(path).parent, prefix=f"{Path(path).name}-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                file.write(self._file.data)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -198,25 +198,20 @@ class Manifest:
         return map(self.__getitem__, range(len(self)))
 
     def __repr__(self) -> str:
-        places = ", ".join(place.bucket_url for place in self._contents.places)
-        return f"<Manifest of {len(self)} objects in {places or 'no bucket'}>"
+        urls = ", ".join(bucket.bucket_url for bucket in self._contents.buckets)
+        return f"<Manifest of {len(self)} objects in {urls or 'no bucket'}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            "path": self._file.path,
-            "fingerprint": self.fingerprint,
-            "endpoint": self.endpoint,
-            "clusters": self.clusters,
-        }
+        return {"file": self._file, "endpoint": self.endpoint, "clusters": self.clusters}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.endpoint, self.clusters = state["endpoint"], state["clusters"]
-        self._use(MappedFile.at(state["path"], state["fingerprint"]))
+        self._use(state["file"])
 
     @classmethod
     def _of(cls, selections: list[Selection], endpoint: str) -> Manifest:
         clusters = dict.fromkeys(one.cluster for one in selections if one.cluster)
-        what = repr([(one.place, one.url.name, one.names) for one in selections]).encode()
+        what = repr([(one.bucket_key, one.url.name, one.names) for one in selections]).encode()
         key = f"manifest {hashlib.blake2b(what, digest_size=16).hexdigest()}"
         data = share_between_ranks(key, lambda: gather(selections))
         return cls(data, endpoint, clusters)
@@ -224,7 +219,7 @@ class Manifest:
     def _use(self, file: MappedFile) -> None:
         self._file = file
         self._contents = file.contents
-        self._prefixes = [_prefix_of(place) for place in file.contents.places]
+        self._prefixes = [_prefix_of(bucket) for bucket in file.contents.buckets]
 
     def _name(self, position: int) -> str:
         ends = self._contents.ends
@@ -232,17 +227,17 @@ class Manifest:
         return str(self._contents.names[start : ends[position]], *ENCODING)
 
     def _url(self, position: int, name: str) -> str:
-        prefix = self._prefixes[self._contents.place_numbers[position]]
+        prefix = self._prefixes[self._contents.bucket_numbers[position]]
         if isinstance(prefix, str):
             return prefix + name
         return format_url(replace(prefix, name=name))
 
 
-def _prefix_of(place: Place) -> str | ParsedURL:
+def _prefix_of(bucket: BucketReference) -> str | ParsedURL:
     """Return what comes before the names in the URLs of a bucket, or the parts of full URLs."""
-    if not place.cluster:
-        return f"{place.bucket_url}/"
-    return replace(parse_url(place.bucket_url), endpoint=place.cluster)
+    if not bucket.cluster:
+        return f"{bucket.bucket_url}/"
+    return replace(parse_url(bucket.bucket_url), endpoint=bucket.cluster)
 
 
 def _listed(selections: list[Selection]) -> str:

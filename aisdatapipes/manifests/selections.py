@@ -1,4 +1,4 @@
-"""Selections: what the arguments of a dataset ask for, one bucket and prefix at a time."""
+"""Selections: what the arguments of a dataset name, one bucket and prefix at a time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Selection:
     names: tuple[str, ...] = ()
 
     @property
-    def place(self) -> tuple[str, str, str, str, str]:
+    def bucket_key(self) -> tuple[str, str, str, str, str]:
         """What tells the bucket from every other one, however its URL spells the provider."""
         url = self.url
         return self.cluster, url.provider, url.uuid, url.namespace, url.bucket
@@ -155,7 +155,7 @@ def _found(source: Source) -> Selection:
 
 def _identity(selection: Selection) -> tuple:
     """What makes two sources equal: cluster, bucket, and the names if they are given."""
-    return selection.endpoint, selection.place, selection.names
+    return selection.endpoint, selection.bucket_key, selection.names
 
 
 def _as_prefixes(chosen: str | Iterable[str] | None) -> list[str]:

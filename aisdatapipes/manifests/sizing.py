@@ -1,4 +1,4 @@
-"""Sizes of objects: those of the listing, and those that have to be asked for one by one."""
+"""Sizes of objects: those of the listing, and those that are requested one by one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 def sizes_of(manifest: Manifest, request_for: Callable[[str], ObjectRequest]) -> array[int]:
     """Return the bytes of every object of a manifest.
 
-    What the manifest does not know is asked for by concurrent HEAD requests; in a job of
+    What the manifest does not know is requested by concurrent HEAD requests; in a job of
     several ranks, by one of them for all.
 
     Args:
@@ -35,7 +35,7 @@ def sizes_of(manifest: Manifest, request_for: Callable[[str], ObjectRequest]) ->
         64-bit numbers; -1 for an object that is not there, which is logged.
 
     Raises:
-        AISPipeError: The cluster cannot be asked.
+        AISPipeError: A request fails, other than because an object is not there.
     """
     sizes = array("q", manifest.sizes)
     unknown = [position for position, size in enumerate(sizes) if size == UNKNOWN_SIZE]
@@ -44,7 +44,7 @@ def sizes_of(manifest: Manifest, request_for: Callable[[str], ObjectRequest]) ->
         found = array("q")
         found.frombytes(
             share_between_ranks(
-                f"sizes {manifest.fingerprint}", lambda: _ask(list(map(request_for, urls)))
+                f"sizes {manifest.fingerprint}", lambda: _request_all(list(map(request_for, urls)))
             )
         )
         for position, size in zip(unknown, found, strict=True):
@@ -52,7 +52,7 @@ def sizes_of(manifest: Manifest, request_for: Callable[[str], ObjectRequest]) ->
     return sizes
 
 
-def _ask(requests: list[ObjectRequest]) -> bytes:
+def _request_all(requests: list[ObjectRequest]) -> bytes:
     with ThreadPoolExecutor(_CONNECTIONS) as threads:
         return array("q", threads.map(_size_of, requests)).tobytes()
 

@@ -1,21 +1,17 @@
-"""Counters of a pipe and the objects it skipped, added up over all its worker processes."""
+"""Counters of a pipe and the objects it skipped, added up over all its processes."""
 
 from __future__ import annotations
 
 import json
-import mmap
-import os
-import tempfile
 import threading
-import uuid
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
-from pathlib import Path
+from functools import partial
 
-from aisdatapipes.processes.shared_folder import remove_with
+from aisdatapipes.processes.per_process import PerProcess
+from aisdatapipes.processes.shared_file import SharedFile, is_child_being_started
 
 __all__ = [
     "Counters",
@@ -37,7 +33,7 @@ class Counters:
         requests: Requests sent for objects, one for a whole batch.
         retries: Requests and reads that were made again after a failure.
         skipped: Objects left out by ``on_error``.
-        left_out: Members of shards that belong to no sample.
+        dropped: Members of shards that belong to no sample.
         cluster_s: Seconds that the consumers waited for the pipe.
         consumer_s: Seconds that the pipe waited for its consumers.
     """
@@ -47,9 +43,14 @@ class Counters:
     requests: int = 0
     retries: int = 0
     skipped: int = 0
-    left_out: int = 0
+    dropped: int = 0
     cluster_s: float = 0.0
     consumer_s: float = 0.0
+
+    @property
+    def left_out(self) -> int:
+        """The same as `dropped`, by its former name."""
+        return self.dropped
 
 
 _NAMES = [field.name for field in fields(Counters)]
@@ -57,23 +58,78 @@ _INDEX = {name: index for index, name in enumerate(_NAMES)}
 _OBJECTS, _BYTES, _CLUSTER_S, _CONSUMER_S = map(
     _NAMES.index, ("objects", "bytes", "cluster_s", "consumer_s")
 )
-_WIDTH = 8 * len(_NAMES)
+_SLOT_BYTES = 8 * len(_NAMES)
+_SLOTS = 1024
+_SLOTS_BYTES = _SLOTS * _SLOT_BYTES
+
+
+class SharedCounters:
+    """The counters of one pipe over all processes that it is used in.
+
+    Workers that multiprocessing starts, in whatever way, count into those of their parent. Other
+    copies, by `copy.deepcopy` or `pickle`, are of another pipe: they begin at zero, so that
+    nothing is counted twice where the copies are added up.
+
+    Every process adds to a slot of its own, which another one may go on with after its end. So
+    a slot holds what all its processes have counted, and the sum of the slots is everything.
+
+    Raises:
+        OSError: There is no temporary folder, or no room in it.
+    """
+
+    def __init__(self) -> None:
+        # Zeros that are written: where they were only promised, a full disk would be a SIGBUS.
+        self._use(SharedFile(bytes(_SLOTS_BYTES)))
+
+    def _use(self, file: SharedFile) -> None:
+        self._file = file  # the slots, and after them the URLs that were skipped, as JSON lines
+        self._of_process = PerProcess(partial(ProcessCounters, file))
+
+    def tally(self) -> ProcessCounters:
+        """Return this process's part of the counters, made at the first call."""
+        return self._of_process.get()
+
+    def counters(self) -> Counters:
+        """Return the sum over all processes until now."""
+        numbers = memoryview(self._file.read(_SLOTS_BYTES)).cast("d")
+        sums = {name: sum(numbers[index :: len(_NAMES)]) for name, index in _INDEX.items()}
+        whole = {name: int(sums[name]) for name in _NAMES if not name.endswith("_s")}
+        return Counters(**{**sums, **whole})  # pyright: ignore[reportArgumentType]
+
+    def skipped_urls(self) -> list[str]:
+        """Return the URL of every object left out until now, as they came."""
+        with self._file.locked():
+            lines = self._file.read(offset=_SLOTS_BYTES).splitlines()
+        return [json.loads(line) for line in lines]
+
+    def __reduce__(self) -> tuple:
+        return (_attached, (self._file,)) if is_child_being_started() else (SharedCounters, ())
+
+
+def _attached(file: SharedFile) -> SharedCounters:
+    counters = SharedCounters.__new__(SharedCounters)
+    counters._use(file)
+    return counters
 
 
 class ProcessCounters:
-    """The counters of one pipe in this process, in a file that other processes can read.
+    """The counters of one pipe in this process.
 
     Args:
-        folder: Folder of the pipe's `SharedCounters`; made if it is not there.
+        file: That of the pipe's `SharedCounters`.
+
+    Raises:
+        RuntimeError: More processes count at a time than there are slots.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / uuid.uuid4().hex
-        path.write_bytes(bytes(_WIDTH))
-        with path.open("r+b") as file:
-            self._numbers = memoryview(mmap.mmap(file.fileno(), _WIDTH)).cast("d")
-        self._skipped = path.with_suffix(".skipped")
+    def __init__(self, file: SharedFile) -> None:
+        slot = file.claim(_SLOTS)
+        if slot is None:
+            raise RuntimeError(f"more than {_SLOTS} processes read one pipe: start fewer workers")
+        start = slot * _SLOT_BYTES
+        slots = file.mapped(_SLOTS_BYTES)
+        self._numbers = slots[start : start + _SLOT_BYTES].cast("d")
+        self._file = file
         self._lock = threading.Lock()
 
     def add(self, name: str, amount: float = 1) -> None:
@@ -92,63 +148,9 @@ class ProcessCounters:
 
     def skip(self, url: str) -> None:
         """Count an object as left out and keep its URL."""
-        with self._lock, self._skipped.open("a") as file:
-            file.write(f"{json.dumps(url)}\n")
+        self._file.append(f"{json.dumps(url)}\n".encode())
         self.add("skipped")
 
-
-class SharedCounters:
-    """The counters of one pipe over all processes: a folder's name, which pickles into them.
-
-    Copies of a pipe, the workers' among them, report into the same folder. It goes with the
-    pipe that made it.
-    """
-
-    def __init__(self) -> None:
-        self._folder = str(Path(tempfile.gettempdir(), f"aisdatapipes-report-{uuid.uuid4().hex}"))
-        remove_with(self, self._folder)
-        weakref.finalize(self, _tallies.pop, (os.getpid(), self._folder), None)
-
-    def tally(self) -> ProcessCounters:
-        """Return this process's part of the counters, made at the first call."""
-        key = (os.getpid(), self._folder)
-        with _tallies_lock:
-            if key not in _tallies:
-                _tallies[key] = ProcessCounters(Path(self._folder))
-            return _tallies[key]
-
-    def counters(self) -> Counters:
-        """Return the sum over all processes until now."""
-        sums = [0.0] * len(_NAMES)
-        for path in self._files(""):
-            numbers = memoryview(path.read_bytes()).cast("d")
-            sums = [total + number for total, number in zip(sums, numbers, strict=True)]
-        whole = [
-            total if name.endswith("_s") else int(total)
-            for name, total in zip(_NAMES, sums, strict=True)
-        ]
-        return Counters(*whole)  # pyright: ignore[reportArgumentType] - in the order of the fields
-
-    def skipped_urls(self) -> list[str]:
-        """Return the URL of every object left out until now, in no certain order of processes."""
-        files = self._files(".skipped")
-        return [json.loads(line) for path in files for line in path.read_text().splitlines()]
-
-    def _files(self, suffix: str) -> list[Path]:
-        folder = Path(self._folder)
-        return sorted(path for path in folder.glob("*") if path.suffix == suffix)
-
-
-_tallies: dict[tuple[int, str], ProcessCounters] = {}
-_tallies_lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    global _tallies_lock
-    _tallies_lock = threading.Lock()  # the parent may have held it at the fork
-
-
-os.register_at_fork(after_in_child=_renew_lock)
 
 _current: ContextVar[ProcessCounters | None] = ContextVar("tally", default=None)
 

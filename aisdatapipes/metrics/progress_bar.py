@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from torch.utils.data import get_worker_info
-
 __all__ = ["with_bar"]
 
 _T = TypeVar("_T")
@@ -17,6 +15,7 @@ def with_bar(
     bytes_in: Callable[[_T], int],
     description: str = "",
     total: int | None = None,
+    worker: int | None = None,
 ) -> Iterator[_T]:
     """Hand items on and show a tqdm bar for them; each DataLoader worker has a bar of its own.
 
@@ -25,18 +24,17 @@ def with_bar(
         bytes_in: How many bytes one of them is.
         description: Text in front of the bar.
         total: How many there will be; None if unknown.
+        worker: Number of the DataLoader worker that shows it, from 0; None outside of workers.
 
     Raises:
         ModuleNotFoundError: While iterating: tqdm is not installed.
     """
-    worker = get_worker_info()
-    number = worker.id if worker else 0
-    label = f"worker {number} " if worker else ""
+    label = "" if worker is None else f"worker {worker} "
     with _tqdm()(
         desc=f"{label}{description}".strip(),
         total=total,
         unit=" objects",
-        position=number,
+        position=worker or 0,
         disable=None,  # without a terminal
     ) as bar:
         megabytes = 0.0

@@ -20,7 +20,7 @@ class PerProcess(Generic[_T]):
     parent held at the fork. Threads of a process share the value.
 
     Args:
-        make: Makes it.
+        make: Makes it; what it raises is raised, and the next use tries again.
 
     Example:
         >>> sessions = PerProcess(dict)
@@ -35,10 +35,12 @@ class PerProcess(Generic[_T]):
 
     def get(self) -> _T:
         """Return the value of this process."""
-        with self._lock:
-            if not self._made:
-                self._made = [self._make()]
-            return self._made[0]
+        made = self._made
+        if not made:
+            with self._lock:
+                if not made:
+                    made.append(self._make())
+        return made[0]
 
     def _forget(self) -> None:
         self._lock = threading.Lock()

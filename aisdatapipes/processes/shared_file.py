@@ -7,14 +7,22 @@ up the temporary folder can take it away.
 - A forked child has it with everything else that its parent has open.
 - A child that multiprocessing starts (spawn, forkserver) gets the open file with its arguments.
 - Every other copy, by `copy` or `pickle`, is a file of its own with the content of that moment.
+
+Locks and claims are record locks of the system: they belong to a process, so that a forked child
+does not hold them, and end with it. They also end when the process closes the file by any of its
+descriptors. Therefore each process has one object for a file, whose descriptor and memory map
+are closed together, with the object.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import mmap
 import os
 import tempfile
 import threading
+import time
 import uuid
 import weakref
 from collections.abc import Iterator
@@ -24,7 +32,12 @@ from multiprocessing.reduction import DupFd
 
 from aisdatapipes.processes.per_process import PerProcess
 
-__all__ = ["SharedFile"]
+__all__ = ["SharedFile", "is_child_being_started"]
+
+# What the bytes that are locked contain does not matter, nor whether they are there.
+_LOCKED_BYTE = 0
+_FIRST_CLAIM = 1
+_RETRY_S = 0.01
 
 
 class SharedFile:
@@ -32,6 +45,9 @@ class SharedFile:
 
     Args:
         content: What it holds at first.
+
+    Raises:
+        OSError: There is no temporary folder, or no room in it.
 
     Example:
         >>> file = SharedFile(b"hello")
@@ -49,18 +65,30 @@ class SharedFile:
     def _use(self, descriptor: int, identity: str) -> None:
         self._descriptor = descriptor
         self._identity = identity
+        self._map: mmap.mmap | None = None
         self._threads = PerProcess(threading.Lock)
-        weakref.finalize(self, os.close, descriptor)
-
-    @property
-    def descriptor(self) -> int:
-        """Number of the open file in this process; it is closed with this object."""
-        return self._descriptor
+        self._claimed: PerProcess[set[int]] = PerProcess(set)
+        # At the end of the process the system closes it, after the last thread that writes.
+        weakref.finalize(self, os.close, descriptor).atexit = False
+        _files[identity] = self
 
     @property
     def size(self) -> int:
         """Its bytes at this moment."""
         return os.fstat(self._descriptor).st_size
+
+    def mapped(self, size: int) -> memoryview:
+        """Return the first bytes, which are there, as memory that processes share.
+
+        It is valid as long as this object.
+
+        Args:
+            size: How many, the same at every call.
+        """
+        with self._threads.get():
+            if self._map is None:
+                self._map = mmap.mmap(self._descriptor, size)
+        return memoryview(self._map)
 
     def read(self, size: int | None = None, offset: int = 0) -> bytes:
         """Return up to `size` bytes from `offset` on; all of them by default."""
@@ -79,41 +107,86 @@ class SharedFile:
             written = os.pwrite(self._descriptor, view, offset)
             view, offset = view[written:], offset + written
 
-    def replace(self, content: bytes) -> None:
-        """Hold other bytes from now on; `locked` keeps the others from reading half of them."""
-        os.ftruncate(self._descriptor, 0)
-        self.write(content, 0)
+    def append(self, data: bytes) -> None:
+        """Write at the end: all of it or, where there is no room, nothing."""
+        with self.locked():
+            end = self.size
+            try:
+                self.write(data, end)
+            except OSError:
+                os.ftruncate(self._descriptor, end)
+                raise
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep all other threads and processes out of blocks like this one."""
-        # A lock of the process, and not of the open file: a child that is forked meanwhile does
-        # not hold it, and it ends with the process.
         with self._threads.get():
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
             try:
+                self._lock()
                 yield
             finally:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _LOCKED_BYTE)
+
+    def _lock(self) -> None:
+        while True:
+            try:
+                return fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, _LOCKED_BYTE)
+            except OSError as error:
+                # The system knows processes and not their threads: it takes two for deadlocked
+                # that wait for each other by threads that do not.
+                if error.errno != errno.EDEADLK:
+                    raise
+            time.sleep(_RETRY_S)
+
+    def claim(self, count: int) -> int | None:
+        """Return the lowest number that nobody has; it is the caller's until its process ends.
+
+        Args:
+            count: How many numbers there are, from 0 on.
+
+        Returns:
+            None if all are taken.
+        """
+        with self._threads.get():
+            mine = self._claimed.get()
+            others = (number for number in range(count) if number not in mine)
+            found = next(filter(self._try_claim, others), None)
+            if found is not None:
+                mine.add(found)
+            return found
+
+    def _try_claim(self, number: int) -> bool:
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _FIRST_CLAIM + number)
+        except (BlockingIOError, PermissionError):  # systems differ
+            return False
+        return True
 
     def __reduce__(self) -> tuple:
-        if get_spawning_popen() is None:
+        started = get_spawning_popen()
+        if started is None:
             return SharedFile, (self.read(),)
-        return _attached, (self._identity, DupFd(self._descriptor))
+        handed_over = _handed_over.setdefault(started, {})
+        if self._identity not in handed_over:
+            handed_over[self._identity] = DupFd(self._descriptor)
+        return _attached, (self._identity, handed_over[self._identity])
 
 
-# By this table the parts of a dataset that share a file share it in a spawned child too.
-_here: PerProcess[weakref.WeakValueDictionary[str, SharedFile]] = PerProcess(
-    weakref.WeakValueDictionary
-)
+def is_child_being_started() -> bool:
+    """Whether what is pickled now goes to a process that multiprocessing starts."""
+    return get_spawning_popen() is not None
+
+
+# Of one file there is one object in a process, also where a child's arguments are several pickles.
+_files: weakref.WeakValueDictionary[str, SharedFile] = weakref.WeakValueDictionary()
+# Once to each child: it may not get a descriptor twice.
+_handed_over: weakref.WeakKeyDictionary[object, dict[str, object]] = weakref.WeakKeyDictionary()
 
 
 def _attached(identity: str, handed_over: object) -> SharedFile:
     """Return the file that the parent of this process has, open here too."""
-    known = _here.get()
-    file = known.get(identity)
+    file = _files.get(identity)
     if file is None:
         file = SharedFile.__new__(SharedFile)
         file._use(handed_over.detach(), identity)  # pyright: ignore[reportAttributeAccessIssue]
-        known[identity] = file
     return file

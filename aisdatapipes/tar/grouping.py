@@ -63,7 +63,7 @@ def group_samples(
         hidden files in a directory, and one extension of a name that ends in a dot.
     """
     found: dict[str, bytes] = {}
-    key, stem, end, left_out = "", _NO_NAME, None, 0
+    key, stem, end, dropped = "", _NO_NAME, None, 0
     for name, content, following in files:
         extension = name[len(stem) :].lower() if name.startswith(stem) else ""
         if not extension or "/" in extension:
@@ -79,15 +79,15 @@ def group_samples(
         if extension:
             found[extension] = content
         else:
-            left_out += 1
+            dropped += 1
         end = following
     if found:
         yield Sample(key, found, end)
-    if left_out:
+    if dropped:
         shard = escaped(url)
-        logger.info("%s: %d members are left out, they belong to no sample", shard, left_out)
+        logger.info("%s: %d members are dropped, they belong to no sample", shard, dropped)
         if counters:
-            counters.add("left_out", left_out)
+            counters.add("dropped", dropped)
 
 
 def key_of(name: str) -> str:
