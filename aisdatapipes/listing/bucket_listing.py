@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlencode
 
-from aistore.sdk import AISSource, Bucket, ListObjectFlag, Object
-from aistore.sdk.multiobj import ObjectGroup
-from aistore.sdk.provider import Provider
+from aistore.sdk import ListObjectFlag
 from aistore.sdk.types import BucketEntry
 
 from aisdatapipes.client.connection import bucket_for
@@ -16,10 +14,10 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.listing.pagination import list_folder, list_pages, message_for
+from aisdatapipes.types import AISSource, Bucket, Object, ObjectGroup, Provider, Source
 from aisdatapipes.urls import ParsedURL, format_url, parse_url
 
 __all__ = [
-    "Source",
     "endpoint_of",
     "list_members",
     "list_sizes",
@@ -27,9 +25,6 @@ __all__ = [
     "list_urls",
     "url_of",
 ]
-
-Source = AISSource | Object
-"""What the SDK can list objects of: `Bucket`, `ObjectGroup` or `Object`."""
 
 
 def list_urls(prefix_url: str, endpoint: str, settings: Settings) -> Iterator[str]:

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.distributed.world import share_between_ranks
-from aisdatapipes.listing.bucket_listing import Source
 from aisdatapipes.manifests.file import Contents, MappedFile, Place
 from aisdatapipes.manifests.gathering import ENCODING, gather
 from aisdatapipes.manifests.selections import PrefixMap, Selection, select, select_objects
+from aisdatapipes.types import Source
 from aisdatapipes.urls import ParsedURL, format_url, parse_url
 
 __all__ = ["Manifest", "ManifestEntry"]

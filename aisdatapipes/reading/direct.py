@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 import requests
-from aistore.sdk import Bucket
 from aistore.sdk.const import URL_PATH_OBJECTS
 from aistore.sdk.errors import NoTargetError
 from aistore.sdk.response_handler import AISResponseHandler
@@ -20,6 +19,7 @@ from aistore.sdk.types import BucketModel, Snode
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.metrics.counters import increment
+from aisdatapipes.types import Bucket
 
 if TYPE_CHECKING:
     from aisdatapipes.client.auth import TokenAuth

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import cast
 
-from aistore.sdk import Object
-from aistore.sdk.etl import ETLConfig
 from aistore.sdk.types import BucketEntry
 from urllib3.response import BaseHTTPResponse
 
@@ -17,9 +15,10 @@ from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import increment
 from aisdatapipes.reading.direct import ask_target
+from aisdatapipes.types import ETLConfig, Object
 from aisdatapipes.urls import ParsedURL, parse_object_url
 
-__all__ = ["ETLConfig", "ObjectRequest"]
+__all__ = ["ObjectRequest"]
 
 
 @dataclass(frozen=True)
