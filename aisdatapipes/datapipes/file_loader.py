@@ -16,7 +16,7 @@ from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions
-from aisdatapipes.reading.request import ETLConfig
+from aisdatapipes.types import ETLConfig
 
 __all__ = ["AISFileLoader"]
 
@@ -117,9 +117,10 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         )
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
-        with closing(self._reader.stream(self.source_datapipe)) as objects:
+        with closing(self._reader.open_all(self.source_datapipe, str)) as objects:
             for url, file in objects:
-                yield url, StreamWrapper(file, name=url)
+                if file is not None:
+                    yield url, StreamWrapper(file, name=url)
 
     def __len__(self) -> int:
         if self.length >= 0:

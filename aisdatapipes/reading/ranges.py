@@ -9,7 +9,7 @@ from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import (
-    INTERRUPTIONS,
+    RETRYABLE,
     ClusterError,
     IncompleteReadError,
     ObjectChangedError,
@@ -97,7 +97,7 @@ class RangedObject(io.RawIOBase):
     def _read(self, wanted: int) -> bytes:
         """Read up to `wanted` bytes, at least one; the position is before the object's end."""
         with counting(self._tally):
-            data = retry(lambda: self._receive(wanted), INTERRUPTIONS, self._request.settings)
+            data = retry(lambda: self._receive(wanted), self._request.settings)
         self._verify(data)
         self._position += len(data)
         self._response_position = self._position
@@ -123,7 +123,7 @@ class RangedObject(io.RawIOBase):
                 raise IncompleteReadError(
                     f"{self._request.label} ended after {end} of {self.size} bytes: read it again"
                 )
-        except INTERRUPTIONS:
+        except RETRYABLE:
             self._hang_up()
             raise
         return data[skipped:] if skipped else data

@@ -6,20 +6,21 @@ import io
 import os
 import shutil
 import tempfile
-from typing import IO
+from collections.abc import Callable
+from typing import IO, TypeVar
 
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.responses import TAIL_BYTES, broke_off
 from aisdatapipes.client.translation import failed_etl, translated_errors
-from aisdatapipes.errors import ChecksumError, ClusterTimeoutError, IncompleteReadError
+from aisdatapipes.errors import CLUSTER_WIDE, IncompleteReadError
 from aisdatapipes.reading.ranges import RangedObject
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
 
 __all__ = ["ObjectStream", "open_object", "read_range", "size_of"]
 
-_MENDABLE = (ChecksumError, IncompleteReadError, ClusterTimeoutError)
+_T = TypeVar("_T")
 
 
 def open_object(request: ObjectRequest) -> IO[bytes]:
@@ -37,7 +38,12 @@ def open_object(request: ObjectRequest) -> IO[bytes]:
         ETLFailedError: An ETL could make nothing of it, or broke off in the middle.
         AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
     """
-    return retry(lambda: _open(request), _MENDABLE, request.settings)
+    return _retry(request, lambda: _open(request))
+
+
+def _retry(request: ObjectRequest, action: Callable[[], _T]) -> _T:
+    # Of a cluster that cannot be reached the client itself has tried every node again.
+    return retry(action, request.settings, never=CLUSTER_WIDE)
 
 
 def _open(request: ObjectRequest) -> IO[bytes]:
@@ -58,7 +64,7 @@ def read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes
         IncompleteReadError: The cluster sent fewer.
         AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
     """
-    return retry(lambda: _read_range(request, first_byte, last_byte), _MENDABLE, request.settings)
+    return _retry(request, lambda: _read_range(request, first_byte, last_byte))
 
 
 def _read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes:
@@ -85,8 +91,8 @@ class ObjectStream(io.BufferedReader):
 
     Reading on uses one connection from beginning to end. A jump to another position asks for
     that range only, first for ``read_ahead_bytes`` and then for ever longer ranges as the
-    reading goes on. A connection that breaks is taken up again where it broke. Pickling it
-    gives a stream that opens anew, at the same position, in the process that unpickles it.
+    reading goes on. A connection that breaks goes on where it broke. Pickling it gives
+    a stream that opens again, at the same position, in the process that unpickles it.
 
     Args:
         request: What to read.

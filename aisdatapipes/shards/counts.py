@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 
-from aisdatapipes.errors import AISPipeError
+from aisdatapipes.errors import CLUSTER_WIDE, AISPipeError
 from aisdatapipes.listing.bucket_listing import list_members
-from aisdatapipes.reading.options import NEVER_SKIPPED
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import open_object, read_range
 from aisdatapipes.shards.samples import samples_of
@@ -73,7 +72,7 @@ def _counted(counts: Iterable[Callable[[], int]], unreadable: int | None) -> byt
     def count(one: Callable[[], int]) -> int:
         try:
             return one()
-        except NEVER_SKIPPED:
+        except CLUSTER_WIDE:
             raise
         except AISPipeError:
             if unreadable is None:
