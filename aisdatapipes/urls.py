@@ -157,6 +157,20 @@ def format_url(parsed: ParsedURL) -> str:
     return f"{parsed.endpoint}{path}?{urlencode(query)}"
 
 
+def is_utf8(name: str) -> bool:
+    r"""Whether a name is text, and not other bytes, which are lone surrogates in it.
+
+    Example:
+        >>> is_utf8("ä"), is_utf8(b"\xe4".decode(errors="surrogateescape"))
+        (True, False)
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def parse_endpoint(endpoint: str) -> str:
     """Complete the address of a cluster to ``http://host:port``, without a trailing slash.
 

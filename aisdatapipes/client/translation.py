@@ -63,7 +63,11 @@ _REFUSALS = {
 _REFUSED = "it does not accept the token"
 _OR_OWN_SERVER = "; an ETL of hpull:// answers itself, at an address that must be within reach"
 
-_STATUS_TABLE = {401: errors.AuthenticationError, 403: errors.AccessDeniedError}
+_STATUS_TABLE = {
+    401: errors.AuthenticationError,
+    403: errors.AccessDeniedError,
+    416: errors.IncompleteReadError,  # the object ends before the range
+}
 
 # The SDK reads what is missing out of the same message, but not for every provider and wrongly
 # for remote clusters. The first pattern that is found counts.

@@ -15,8 +15,8 @@ from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import ErrorHandler
 from aisdatapipes.reading.prefetcher import prefetch
+from aisdatapipes.reading.ranges import read_range
 from aisdatapipes.reading.request import ObjectRequest
-from aisdatapipes.reading.streams import read_range
 from aisdatapipes.shards.progress import ShardProgress
 from aisdatapipes.shards.samples import check_size, samples_of, unbuffered
 from aisdatapipes.tar import Sample

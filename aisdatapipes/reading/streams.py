@@ -6,21 +6,18 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from typing import IO, TypeVar
+from typing import IO
 
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.responses import TAIL_BYTES, broke_off
 from aisdatapipes.client.translation import failed_etl, translated_errors
-from aisdatapipes.errors import CLUSTER_WIDE, IncompleteReadError
-from aisdatapipes.reading.ranges import RangedObject
+from aisdatapipes.errors import CLUSTER_WIDE
+from aisdatapipes.reading.ranged_object import RangedObject
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
 
-__all__ = ["ObjectStream", "open_object", "read_range", "size_of"]
-
-_T = TypeVar("_T")
+__all__ = ["ObjectStream", "open_object", "size_of"]
 
 
 def open_object(request: ObjectRequest) -> IO[bytes]:
@@ -38,12 +35,8 @@ def open_object(request: ObjectRequest) -> IO[bytes]:
         ETLFailedError: An ETL could make nothing of it, or broke off in the middle.
         AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
     """
-    return _retry(request, lambda: _open(request))
-
-
-def _retry(request: ObjectRequest, action: Callable[[], _T]) -> _T:
     # Of a cluster that cannot be reached the client itself has tried every node again.
-    return retry(action, request.settings, never=CLUSTER_WIDE)
+    return retry(lambda: _open(request), request.settings, never=CLUSTER_WIDE)
 
 
 def _open(request: ObjectRequest) -> IO[bytes]:
@@ -55,28 +48,6 @@ def _open(request: ObjectRequest) -> IO[bytes]:
         return ObjectStream(request, response)
     with RangedObject(request, response) as ranges:
         return io.BytesIO(ranges.readall())
-
-
-def read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes:
-    """Return the bytes of an object from a first to a last one, both included.
-
-    Raises:
-        IncompleteReadError: The cluster sent fewer.
-        AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
-    """
-    return _retry(request, lambda: _read_range(request, first_byte, last_byte))
-
-
-def _read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes:
-    response = request.send(first_byte, last_byte)
-    with translated_errors(request.url, request.endpoint):
-        content = response.read()
-    response.release_conn()
-    if len(content) != last_byte + 1 - first_byte:
-        raise IncompleteReadError(
-            f"{len(content)} bytes came of bytes {first_byte} to {last_byte} of {request.label}"
-        )
-    return content
 
 
 def size_of(file: IO[bytes]) -> int:

@@ -10,8 +10,9 @@ from functools import partial
 
 from aisdatapipes.errors import CLUSTER_WIDE, AISPipeError
 from aisdatapipes.listing.bucket_listing import list_members
+from aisdatapipes.reading.ranges import read_range
 from aisdatapipes.reading.request import ObjectRequest
-from aisdatapipes.reading.streams import open_object, read_range
+from aisdatapipes.reading.streams import open_object
 from aisdatapipes.shards.samples import samples_of
 from aisdatapipes.tar import TarReader, key_of
 
