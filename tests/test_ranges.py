@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import pytest
-import requests
 from aistore.sdk import Bucket
 from typing_extensions import override
 
@@ -19,6 +18,7 @@ from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import open_object
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
+from support.bucket_properties import set_checksum
 from support.fault_edits import EndEarly
 from support.fault_rules import Answer, Ask, Cut, Rule, Status, Take
 from support.faults import FaultProxy
@@ -38,18 +38,6 @@ def some_ranges(count: int, size: int = len(DATA)) -> list[tuple[int, int]]:
     rng = random.Random(count)
     begins = [rng.randrange(size - 300) for _ in range(count)]
     return [(begin, begin + rng.choice([0, 1, 300])) for begin in begins]
-
-
-def without_marks(bucket: Bucket) -> None:
-    """Let the cluster keep neither checksums nor versions of a bucket's objects."""
-    value = {"checksum": {"type": "none"}, "versioning": {"enabled": False}}
-    response = requests.patch(
-        f"{bucket.client.base_url}/buckets/{bucket.name}",
-        params=bucket.qparam,
-        json={"action": "set-bprops", "value": value},
-        timeout=30,
-    )
-    response.raise_for_status()
 
 
 @pytest.mark.parametrize("name", ["o", "a b/c#d?e%41+&;='.bin", "ü/猫.tar"])
@@ -139,7 +127,7 @@ def test_an_object_replaced_between_chunks_is_noticed(
     Without checksum and version one of the same size cannot be told apart.
     """
     if not has_marks:
-        without_marks(ais_bucket)
+        set_checksum(ais_bucket, "none", versioned=False)
         size = min(size, len(DATA) - 1)
     put_object(ais_bucket, "o", DATA)
     ranges = some_ranges(600)
@@ -205,7 +193,7 @@ def test_a_stream_without_marks_notices_another_size(
     ais_bucket: Bucket, put_object: PutObject, ais_cluster: LocalCluster, extra: int
 ) -> None:
     """Where a bucket keeps no checksums and no versions, the size is what tells."""
-    without_marks(ais_bucket)
+    set_checksum(ais_bucket, "none", versioned=False)
     put_object(ais_bucket, "o", DATA)
     request = request_for(ais_bucket, "o", ais_cluster.endpoint)
     settings = replace(FAST, whole_object_bytes=0, read_ahead_bytes=1000)

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -209,12 +210,28 @@ def _unreachable(error: Exception, endpoint: str) -> str:
     if isinstance(error, requests.exceptions.ProxyError):
         return (
             f"cannot reach {endpoint} through the proxy that the environment names "
-            f"({root_cause(error)}): add the hosts of the cluster to no_proxy, or mend the proxy"
+            f"({root_cause(error)}): add the hosts of the cluster to no_proxy, or repair the proxy"
+        )
+    node = _failed_node(error)
+    if node and node != _address_of(endpoint):
+        return (
+            f"no node answers at {node}, where the cluster at {endpoint} sent the request to "
+            f"({root_cause(error)}): check that this node is up and within reach"
         )
     return (
         f"no AIStore cluster answers at {endpoint} ({root_cause(error)}): check the address "
         "(url=, AIS_ENDPOINT) and that the cluster is up"
     )
+
+
+def _failed_node(error: Exception) -> str:
+    """Return the address of the node that did not answer; empty if the error does not tell."""
+    request = getattr(error, "request", None)
+    return _address_of(request.url) if request is not None and request.url else ""
+
+
+def _address_of(url: str) -> str:
+    return "{}://{}".format(*urlsplit(url))
 
 
 def _refusal(reason: str) -> str:
