@@ -8,7 +8,7 @@ from typing import cast
 from aistore.sdk.types import BucketEntry
 from urllib3.response import BaseHTTPResponse
 
-from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.client.connection import bucket_for, sdk_object
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import InvalidURLError
@@ -16,7 +16,7 @@ from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import increment
 from aisdatapipes.reading.direct import ask_target
 from aisdatapipes.types import ETLConfig, Object
-from aisdatapipes.urls import ParsedURL, parse_object_url
+from aisdatapipes.urls import ParsedURL, is_utf8, parse_object_url
 
 __all__ = ["ObjectRequest"]
 
@@ -110,7 +110,7 @@ class ObjectRequest:
 
     def _ask_target(self, etl: ETLCall) -> BaseHTTPResponse | None:
         """Ask for what an ETL makes: many small requests, which concurrency has to pay for."""
-        if self.url.uuid or self.url.namespace:
+        if self.url.uuid or self.url.namespace or not is_utf8(self.url.name):
             return None
         bucket = bucket_for(self.url, self.endpoint, self.settings)
         return ask_target(bucket, self.url.name, {**bucket.qparam, **etl.fields()})
@@ -134,4 +134,4 @@ class ObjectRequest:
         name, props = self.url.name, None
         if size is not None:
             props = BucketEntry(n=name, s=size).generate_object_props()
-        return bucket_for(self.url, self.endpoint, self.settings).object(name, props)
+        return sdk_object(bucket_for(self.url, self.endpoint, self.settings), name, props)
