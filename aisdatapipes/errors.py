@@ -32,9 +32,10 @@ Three tuples say what an error means for what is done next, and nothing else dec
 * `CLUSTER_WIDE`: it is about the cluster, the bucket's settings or this client. No error policy
   skips it, as every other object would fail likewise and the epoch be empty.
 * `RETRYABLE`: reading the same bytes again may succeed.
-* `UNREADABLE`: it is about this one object, which cannot be read as it is. What is in neither the
-  first nor the last is a cluster that fails at the moment, or refuses: a status of 5xx, a
-  time-out, a bucket that is gone, no access. Then nothing is known of the object.
+* `UNREADABLE`: it is about this one object, which cannot be read as it is. All others say nothing
+  of the object: the cluster or an ETL fails or refuses (a status of 5xx, a time-out, a bucket
+  that is gone, no access), or the request is wrong. What is unknown then must not count as
+  nothing.
 
 Each class is built from one ready-made message. That is also what keeps its type on the way
 out of a DataLoader worker: torch rebuilds a worker's error from a single string there.
@@ -236,11 +237,5 @@ CLUSTER_WIDE = (
 RETRYABLE = (IncompleteReadError, ChecksumError, ClusterUnreachableError, ClusterTimeoutError)
 """Reading the same bytes again may succeed; not after a `NoChecksumError`."""
 
-UNREADABLE = (
-    InvalidURLError,
-    ObjectNotFoundError,
-    BadArchiveError,
-    IncompleteReadError,
-    ETLFailedError,
-)
-"""About one object: it is not there, is cut, or is not what it should be."""
+UNREADABLE = (ObjectNotFoundError, BadArchiveError, IncompleteReadError)
+"""About one object: it is not there, is no archive, or is cut."""

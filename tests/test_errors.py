@@ -115,7 +115,8 @@ def test_an_unreadable_object_is_no_failing_cluster() -> None:
         assert not issubclass(kind, errors.CLUSTER_WIDE)
     for kind in (*errors.CLUSTER_WIDE, errors.ClusterError, errors.ClusterTimeoutError):
         assert not issubclass(kind, errors.UNREADABLE)
-    assert not issubclass(errors.BucketNotFoundError, errors.UNREADABLE)
+    for kind in (errors.BucketNotFoundError, errors.AccessDeniedError, errors.ETLFailedError):
+        assert not issubclass(kind, errors.UNREADABLE)
 
 
 def test_readme_shows_the_tree_of_errors() -> None:

@@ -153,9 +153,9 @@ def _missing(error: Exception, status: int) -> type[errors.AISPipeError] | None:
     """Return the class of what is missing, if that is what the cluster says."""
     is_not_found = status == HTTPStatus.NOT_FOUND
     reason, answer = reason_of(error), answer_of(error)
-    # What a node asked another one: the cloud that it looked into need not name the bucket.
-    asked = answer.get("method"), str(answer.get("url_path"))
-    if is_not_found and asked[0] == "HEAD" and asked[1].startswith("/v1/buckets/"):
+    # Of a request between nodes: the cloud that it looked into need not name the bucket.
+    request = answer.get("method"), str(answer.get("url_path"))
+    if is_not_found and request[0] == "HEAD" and request[1].startswith("/v1/buckets/"):
         return errors.RemoteBucketNotFoundError
     tables = [_NOT_FOUND_ANYHOW_TABLE, *([_NOT_FOUND_TABLE] if is_not_found else [])]
     rows = [row for table in tables for row in table.items()]

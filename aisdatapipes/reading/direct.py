@@ -1,4 +1,4 @@
-"""Direct: an object asked of the target that has it, and not of the proxy, which would lead there.
+"""Direct: requests to the target that has an object, and not to the proxy, which redirects there.
 
 It halves what a client does for a small object. The target follows from the name and the cluster
 map; where that is out of date, the proxy knows better.
@@ -24,11 +24,11 @@ from aisdatapipes.types import Bucket
 if TYPE_CHECKING:
     from aisdatapipes.client.auth import TokenAuth
 
-__all__ = ["ask_target"]
+__all__ = ["request_target"]
 
 
-def ask_target(bucket: Bucket, name: str, params: Mapping[str, str]) -> BaseHTTPResponse | None:
-    """Ask the target that should have an object.
+def request_target(bucket: Bucket, name: str, params: Mapping[str, str]) -> BaseHTTPResponse | None:
+    """Request an object of the target that should have it.
 
     Args:
         bucket: Its bucket, on this process's client.
@@ -36,9 +36,9 @@ def ask_target(bucket: Bucket, name: str, params: Mapping[str, str]) -> BaseHTTP
         params: Fields of the query.
 
     Returns:
-        The response with its body unread. None if the proxy is to be asked: the target does not
-        answer, the map has changed, or a token is needed, which goes to no other address than the
-        cluster's own.
+        The response with its body unread. None if the proxy is to have the request: the target
+        does not answer, the map has changed, or a token is needed, which goes to no other address
+        than the cluster's own.
 
     Raises:
         AISError: The target is the right one, and says no.

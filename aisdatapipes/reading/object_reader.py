@@ -30,7 +30,7 @@ class ObjectReader:
         endpoint: Address of the cluster.
         etl: What ETLs make of every object; None for the objects as they are.
         clusters: Endpoints, beside this one, that full URLs may lead to.
-        max_inflight_bytes: Upper bound of the bytes that are asked for and not consumed yet, as
+        max_inflight_bytes: Upper bound of the bytes that are requested and not consumed yet, as
             far as the sizes that came by tell.
         max_batch: Most objects in one GetBatch request; 1 reads every object by its own GET.
         concurrency: Most GETs at a time, where GetBatch does not apply.
@@ -83,7 +83,7 @@ class ObjectReader:
         self._handler: tuple[int, ErrorHandler] | None = None
 
     def request_for(self, url: str) -> ObjectRequest:
-        """Return what it takes to ask for the object at `url`.
+        """Return the request for the object at `url`.
 
         Raises:
             InvalidURLError: It is not the URL of an object, or is on a cluster that was not given.
@@ -148,7 +148,7 @@ class ObjectReader:
     ) -> list[tuple[T, bytes]]:
         """Return several items with their contents, in order, without those that are skipped.
 
-        They are asked for together, as far as budget and ``max_batch`` allow.
+        They are requested together, as far as budget and ``max_batch`` allow.
 
         Args:
             items: Which; one may come several times.

@@ -106,7 +106,7 @@ class ReadOptions:
     """How objects are read ahead.
 
     Args:
-        max_inflight_bytes: Upper bound of the bytes that are asked for and not consumed yet, as
+        max_inflight_bytes: Upper bound of the bytes that are requested and not consumed yet, as
             far as the sizes that came by tell.
         max_batch: Most objects in one GetBatch request; 1 reads every object by its own GET.
         concurrency: Most GETs at a time.

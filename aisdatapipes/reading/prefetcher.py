@@ -91,7 +91,7 @@ def prefetch(
     the iterator, or dropping it, ends all that was read ahead.
 
     Args:
-        items: What to read, URLs or positions for example; asked for as far ahead as the reading
+        items: What to read, URLs or positions for example; taken as far ahead as the reading
             goes.
         request_for: Makes the request for an item. An `AISPipeError` that it raises is the
             item's outcome.

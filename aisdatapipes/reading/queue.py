@@ -27,7 +27,7 @@ class Entry(Generic[T]):
 
     Attributes:
         item: As it came.
-        request: What is asked of the cluster for it.
+        request: What is sent to the cluster for it.
         attempts: Batches in a row that broke right before it.
         is_alone: Whether to read it by its own GET.
     """
@@ -129,11 +129,11 @@ def _can_join(batch: list[Entry[T]], entry: Entry[T]) -> bool:
 
 
 class SizeEstimate:
-    """What the next objects may weigh, from those that came by: rather too much than too little.
+    """How big the next objects may be, from those that came by: rather too big than too small.
 
     Args:
         options: Budget and limits.
-        expected_bytes: What an object may weigh, as far as anyone knows; None for no idea.
+        expected_bytes: The size of an object, as far as anyone knows; None for no idea.
     """
 
     def __init__(self, options: ReadOptions, expected_bytes: float | None = None) -> None:

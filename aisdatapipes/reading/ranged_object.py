@@ -28,7 +28,7 @@ class RangedObject(io.RawIOBase):
     def __init__(self, request: ObjectRequest, response: BaseHTTPResponse | None = None) -> None:
         response = response or request.send()
         self._request = request
-        self._tally = current_tally()  # what is asked for later, by the consumer, counts too
+        self._counters = current_tally()  # later requests, by the consumer, count too
         self._version = ObjectVersion(request, response)
         self.size = self._version.size
         self._position = request.begin
@@ -52,7 +52,7 @@ class RangedObject(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is asked for before the next read."""
+        """Move; nothing is requested before the next read."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
         if base + offset < 0:
             raise ValueError(f"cannot seek to {base + offset}, before the object's beginning")
@@ -89,7 +89,7 @@ class RangedObject(io.RawIOBase):
 
     def _read(self, wanted: int) -> bytes:
         """Read up to `wanted` bytes, at least one; the position is before the object's end."""
-        with counting(self._tally):
+        with counting(self._counters):
             data = retry(lambda: self._receive(wanted), self._request.settings)
         self._verify(data)
         self._position += len(data)
@@ -130,9 +130,9 @@ class RangedObject(io.RawIOBase):
             and 0 <= skipped <= self._request.settings.read_ahead_bytes
         ):
             return self._response
-        return self._ask_for_range(goes_on=self._position == self._response_end)
+        return self._request_range(goes_on=self._position == self._response_end)
 
-    def _ask_for_range(self, *, goes_on: bool) -> BaseHTTPResponse:
+    def _request_range(self, *, goes_on: bool) -> BaseHTTPResponse:
         self._hang_up()
         read_ahead = self._request.settings.read_ahead_bytes
         self._range_bytes = 2 * self._range_bytes if goes_on else read_ahead

@@ -60,14 +60,14 @@ def size_of(file: IO[bytes]) -> int:
 class ObjectStream(io.BufferedReader):
     """A big object as a seekable file that holds ``settings.read_ahead_bytes`` of it.
 
-    Reading on uses one connection from beginning to end. A jump to another position asks for
+    Reading on uses one connection from beginning to end. A jump to another position requests
     that range only, first for ``read_ahead_bytes`` and then for ever longer ranges as the
     reading goes on. A connection that breaks goes on where it broke. Pickling it gives
     a stream that opens again, at the same position, in the process that unpickles it.
 
     Args:
         request: What to read.
-        response: The answer to ``request.send()``, body unread; asked for if not given.
+        response: The answer to ``request.send()``, body unread; requested if not given.
 
     Raises:
         ObjectChangedError: While reading, the object was replaced by another version.
