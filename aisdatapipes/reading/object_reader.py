@@ -111,7 +111,8 @@ class ObjectReader:
         handler = ErrorHandler(self.policy, self.report.tally())
         with closing(self._outcomes(items, url_of)) as outcomes:
             for outcome in outcomes:
-                yield outcome.item, outcome.file_by(handler, url_of(outcome.item))
+                file = outcome.file or outcome.file_by(handler, url_of(outcome.item))
+                yield outcome.item, file
 
     def read_all(
         self, items: Iterable[T], url_of: Callable[[T], str]
@@ -179,12 +180,11 @@ class ObjectReader:
         """Read the files; a big one may break in the middle."""
         with closing(self._outcomes(items, url_of, expected_bytes)) as outcomes:
             for outcome in outcomes:
-                url = url_of(outcome.item)
-                file = outcome.file_by(handler, url)
+                file = outcome.file or outcome.file_by(handler, url_of(outcome.item))
                 try:
                     content = None if file is None else _read(file)
                 except AISPipeError as error:
-                    content = handler.content_for(url, error)
+                    content = handler.content_for(url_of(outcome.item), error)
                 yield outcome.item, content
 
     def _outcomes(
