@@ -16,6 +16,7 @@
     ├── ObjectChangedError             OSError
     ├── IncompleteReadError            EOFError
     ├── ChecksumError                  OSError
+    │   └── NoChecksumError
     ├── BadArchiveError                tarfile.ReadError
     ├── StateMismatchError             ValueError
     ├── ManifestError                  ValueError
@@ -25,6 +26,16 @@
     ├── ClusterTimeoutError            requests.Timeout, TimeoutError
     ├── CertificateError               requests.exceptions.SSLError
     └── ClusterError                   OSError; any other status
+
+Three tuples say what an error means for what is done next, and nothing else decides on it:
+
+* `CLUSTER_WIDE`: it is about the cluster, the bucket's settings or this client. No error policy
+  skips it, as every other object would fail likewise and the epoch be empty.
+* `RETRYABLE`: reading the same bytes again may succeed.
+* `UNREADABLE`: it is about this one object, which cannot be read as it is. All others say nothing
+  of the object: the cluster or an ETL fails or refuses (a status of 5xx, a time-out, a bucket
+  that is gone, no access), or the request is wrong. What is unknown then must not count as
+  nothing.
 
 Each class is built from one ready-made message. That is also what keeps its type on the way
 out of a DataLoader worker: torch rebuilds a worker's error from a single string there.
@@ -54,6 +65,9 @@ from aistore.sdk.errors import (
 )
 
 __all__ = [
+    "CLUSTER_WIDE",
+    "RETRYABLE",
+    "UNREADABLE",
     "AISPipeError",
     "AccessDeniedError",
     "AuthenticationError",
@@ -70,6 +84,7 @@ __all__ = [
     "IncompleteReadError",
     "InvalidURLError",
     "ManifestError",
+    "NoChecksumError",
     "ObjectBusyError",
     "ObjectChangedError",
     "ObjectNotFoundError",
@@ -171,6 +186,10 @@ class ChecksumError(AISPipeError, OSError):
     """The bytes that arrived are not those that the cluster has a checksum of."""
 
 
+class NoChecksumError(ChecksumError):
+    """The bucket keeps no checksums, or of a kind that cannot be compared here."""
+
+
 class BadArchiveError(AISPipeError, tarfile.ReadError):
     """A shard is no tar archive, or one that cannot be read as samples."""
 
@@ -207,5 +226,16 @@ class ClusterError(AISPipeError, OSError):
     """Any other failure that the cluster reports; `status_code` is what it answered."""
 
 
-INTERRUPTIONS = (IncompleteReadError, ClusterUnreachableError, ClusterTimeoutError)
-"""What reading the same bytes again may mend."""
+CLUSTER_WIDE = (
+    AuthenticationError,
+    CertificateError,
+    ClusterUnreachableError,
+    NoChecksumError,
+)
+"""About the cluster, not about one object: skipping would only empty the epoch."""
+
+RETRYABLE = (IncompleteReadError, ChecksumError, ClusterUnreachableError, ClusterTimeoutError)
+"""Reading the same bytes again may succeed; not after a `NoChecksumError`."""
+
+UNREADABLE = (ObjectNotFoundError, BadArchiveError, IncompleteReadError)
+"""About one object: it is not there, is no archive, or is cut."""

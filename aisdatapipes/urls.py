@@ -36,6 +36,9 @@ PROVIDERS = {
 }
 """The scheme of a URL, to the provider that AIStore knows it by."""
 
+_ODD_BYTES = "surrogateescape"
+"""How bytes of a name that are not UTF-8 are kept in it: as lone surrogates, by PEP 383."""
+
 _EXAMPLE = "write it like ais://bucket/dir/object.jpg"
 _ENDPOINT_EXAMPLE = "write it like http://localhost:8080"
 _OBJECTS_PATH = "/v1/objects/"
@@ -153,8 +156,22 @@ def format_url(parsed: ParsedURL) -> str:
     if parsed.uuid or parsed.namespace:
         query["namespace"] = f"@{parsed.uuid}#{parsed.namespace}"
     query |= parsed.etl.fields() if parsed.etl else {}
-    path = f"{_OBJECTS_PATH}{parsed.bucket}/{quote(parsed.name)}"
+    path = f"{_OBJECTS_PATH}{parsed.bucket}/{quote(parsed.name, errors=_ODD_BYTES)}"
     return f"{parsed.endpoint}{path}?{urlencode(query)}"
+
+
+def is_utf8(name: str) -> bool:
+    r"""Whether a name is text, and not other bytes, which are lone surrogates in it.
+
+    Example:
+        >>> is_utf8("ä"), is_utf8(b"\xe4".decode(errors="surrogateescape"))
+        (True, False)
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parse_endpoint(endpoint: str) -> str:
@@ -206,7 +223,14 @@ def _parse_full_url(url: str) -> ParsedURL:
     if rest.strip("/"):
         raise InvalidURLError(f"bad namespace in {url!r}: write it like @uuid#namespace")
     bucket, _, name = path.partition("/")
-    parts = bucket, unquote(name), uuid, namespace, endpoint, ETLCall.parse(fields)
+    parts = (
+        bucket,
+        unquote(name, errors=_ODD_BYTES),
+        uuid,
+        namespace,
+        endpoint,
+        ETLCall.parse(fields),
+    )
     return _checked(ParsedURL(scheme, *parts), url)
 
 
@@ -244,7 +268,7 @@ def _checked(parsed: ParsedURL, url: str) -> ParsedURL:
     if _CONTROL.search(parsed.name):  # the cluster's redirects turn them into blanks
         raise InvalidURLError(f"AIStore cannot read names with control characters: {url!r}")
     try:
-        parsed.name.encode()
+        parsed.name.encode(errors=_ODD_BYTES)
     except UnicodeEncodeError as error:
         raise InvalidURLError(f"the name in {url!a} is not valid Unicode: {error.reason}") from None
     return parsed

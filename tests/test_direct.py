@@ -10,7 +10,7 @@ from aistore.sdk.errors import ErrObjNotFound
 
 from aisdatapipes import AISFileLoader, Settings
 from aisdatapipes.client.connection import bucket_for
-from aisdatapipes.reading.direct import ask_target
+from aisdatapipes.reading.direct import request_target
 from aisdatapipes.testing import LocalCluster
 from aisdatapipes.urls import parse_url
 from conftest import PutObject
@@ -38,7 +38,7 @@ def bucket_of(cluster: LocalCluster, **settings: int | str) -> Bucket:
 
 def direct(bucket: Bucket, name: str) -> bytes | None:
     """What the target gives."""
-    response = ask_target(bucket, name, bucket.qparam)
+    response = request_target(bucket, name, bucket.qparam)
     return response and response.read()
 
 

@@ -13,7 +13,8 @@ from torch._utils import ExceptionWrapper
 
 from aisdatapipes import errors
 
-CLASSES = [getattr(errors, name) for name in errors.__all__]
+CLASSIFICATION = {"CLUSTER_WIDE", "RETRYABLE", "UNREADABLE"}
+CLASSES = [getattr(errors, name) for name in errors.__all__ if name not in CLASSIFICATION]
 
 CAUGHT_BY = {
     "AISPipeError": [sdk.AISError],
@@ -32,6 +33,7 @@ CAUGHT_BY = {
     "IncompleteReadError": [EOFError],
     "InvalidURLError": [sdk.InvalidURLException, ValueError],
     "ManifestError": [ValueError],
+    "NoChecksumError": [errors.ChecksumError, OSError],
     "ObjectBusyError": [sdk.ErrGETConflict, BlockingIOError],
     "ObjectChangedError": [OSError],
     "ObjectNotFoundError": [sdk.ErrObjNotFound, FileNotFoundError],
@@ -49,7 +51,7 @@ def test_every_error_is_public_and_placed() -> None:
         for name, value in vars(errors).items()
         if isinstance(value, type) and value.__module__ == errors.__name__
     }
-    assert defined == set(errors.__all__) == set(CAUGHT_BY)
+    assert defined == set(errors.__all__) - CLASSIFICATION == set(CAUGHT_BY)
     assert errors.__doc__
     assert all(name in errors.__doc__ for name in defined)
 
@@ -105,6 +107,16 @@ def test_statuses() -> None:
         "AccessDeniedError": 403,
         "ObjectBusyError": 409,
     }
+
+
+def test_an_unreadable_object_is_no_failing_cluster() -> None:
+    """What is about one object says nothing of the cluster, and the other way round."""
+    for kind in errors.UNREADABLE:
+        assert not issubclass(kind, errors.CLUSTER_WIDE)
+    for kind in (*errors.CLUSTER_WIDE, errors.ClusterError, errors.ClusterTimeoutError):
+        assert not issubclass(kind, errors.UNREADABLE)
+    for kind in (errors.BucketNotFoundError, errors.AccessDeniedError, errors.ETLFailedError):
+        assert not issubclass(kind, errors.UNREADABLE)
 
 
 def test_readme_shows_the_tree_of_errors() -> None:

@@ -12,9 +12,11 @@ import pytest
 from aistore.sdk import Bucket, Namespace
 
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
+from aisdatapipes.reading.options import OnError
 from aisdatapipes.reading.streams import ObjectStream
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
+from support.bucket_properties import set_checksum
 
 SIZES = [0, 1, 511, 512, 513, 3_000, 20_000]
 BIG = 100_000
@@ -186,6 +188,28 @@ def test_verify_is_checked_at_construction() -> None:
         AISFileLoader([], "localhost:1", verify="md5")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="give verify or an ETL"):
         AISFileLoader([], "localhost:1", etl_name="resize", verify="checksum")
+
+
+@pytest.mark.parametrize("kind", ["crc32c", "none"])
+@pytest.mark.parametrize("on_error", ["skip", lambda _url, _error: b"instead"])
+def test_a_bucket_without_known_checksums_is_not_skipped(
+    ais_bucket: Bucket,
+    put_object: PutObject,
+    ais_cluster: LocalCluster,
+    kind: str,
+    on_error: OnError,
+) -> None:
+    """Nothing in it can be verified: that raises at once, whatever is done with bad objects."""
+    set_checksum(ais_bucket, kind)
+    urls = [f"ais://{ais_bucket.name}/{number}" for number in range(9)]
+    for number in range(9):
+        put_object(ais_bucket, f"{number}", b"content")
+    pipe = AISFileLoader(urls, ais_cluster.endpoint, on_error=on_error, verify="checksum")
+    with pytest.raises(errors.NoChecksumError, match=r"checksum of '0' in .*without verify"):
+        read(pipe)
+    assert pipe.skipped_urls() == []
+    assert pipe.counters().retries == 0
+    assert len(read(AISFileLoader(urls, ais_cluster.endpoint))) == 9
 
 
 def test_objects_over_the_limit_are_not_asked_for_in_batches(

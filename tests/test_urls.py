@@ -129,7 +129,7 @@ def test_providers_and_their_aliases(schemes: tuple[str, ...], provider: str) ->
         "ais://b..c/o",
         "ais://@/b/o",
         "ais://@u#n",
-        "ais://b/\udc80",
+        "ais://b/\ud800",
         "http://localhost:8080/b/o",
         "http://[::1/v1/objects/b/o",
         "http://localhost:8080/v1/objects/b/o?provider=ais&archpath=x",

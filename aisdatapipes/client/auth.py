@@ -88,10 +88,10 @@ class TokenAuth(AuthBase):
         response.close()
         request = response.request.copy()
         request.headers["Authorization"] = newer
-        answer = response.connection.send(request, **options)  # pyright: ignore[reportAttributeAccessIssue]
-        answer.history.append(response)
-        answer.request = request
-        return answer
+        retried = response.connection.send(request, **options)  # pyright: ignore[reportAttributeAccessIssue]
+        retried.history.append(response)
+        retried.request = request
+        return retried
 
 
 def _parse(text: str) -> str:

@@ -14,11 +14,13 @@ import threading
 import warnings
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 import urllib3
-from aistore.sdk import Bucket, Client, Namespace
+from aistore.sdk import Bucket, Client, Namespace, Object
 from aistore.sdk import errors as sdk
+from aistore.sdk.obj.object_props import ObjectProps
 from aistore.sdk.retry_config import RetryConfig
 from tenacity import (
     RetryCallState,
@@ -37,7 +39,7 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.transport import use_session
 from aisdatapipes.metrics.counters import increment
 from aisdatapipes.processes.per_process import PerProcess
-from aisdatapipes.urls import ParsedURL, parse_endpoint
+from aisdatapipes.urls import ParsedURL, is_utf8, parse_endpoint
 
 _logger = logging.getLogger(__name__)
 
@@ -143,6 +145,16 @@ def bucket_for(url: ParsedURL, endpoint: str, settings: Settings) -> Bucket:
     namespace = Namespace(uuid=url.uuid, name=url.namespace) if url.uuid or url.namespace else None
     # The SDK annotates `namespace` as if None, its default, were not allowed.
     return client_for(endpoint, settings).bucket(url.bucket, url.provider, namespace)  # pyright: ignore[reportArgumentType]
+
+
+def sdk_object(bucket: Bucket, name: str, props: ObjectProps | None = None) -> Object:
+    """Return the SDK's object of any name, which may be one that is not UTF-8; see `is_utf8`."""
+    item = bucket.object(name if is_utf8(name) else "", props)
+    if not is_utf8(name):
+        # The SDK quotes names that are UTF-8 only.
+        item._name = name
+        item._object_path += quote(name, errors="surrogateescape")
+    return item
 
 
 class _CountingRetry(urllib3.Retry):

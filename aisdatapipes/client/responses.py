@@ -1,4 +1,4 @@
-"""What the cluster, or an ETL that runs there, says of a failure."""
+"""Responses: what the cluster, or an ETL that runs there, says of a failure."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Settings:
         retry_deadline_s: Seconds after which a read that fails is not retried any more.
         whole_object_bytes: Objects up to this size are read into memory at once; larger ones
             are streamed.
-        read_ahead_bytes: Bytes that a streamed object reads at a time, and asks for first
+        read_ahead_bytes: Bytes that a streamed object reads at a time, and requests first
             after a jump to another position.
         max_member_bytes: Bytes of the biggest file that is read from a shard that gzip has
             compressed, or that is a sparse one: those can be far bigger than the shard is.

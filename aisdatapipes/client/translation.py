@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -63,7 +64,11 @@ _REFUSALS = {
 _REFUSED = "it does not accept the token"
 _OR_OWN_SERVER = "; an ETL of hpull:// answers itself, at an address that must be within reach"
 
-_STATUS_TABLE = {401: errors.AuthenticationError, 403: errors.AccessDeniedError}
+_STATUS_TABLE = {
+    401: errors.AuthenticationError,
+    403: errors.AccessDeniedError,
+    416: errors.IncompleteReadError,  # the object ends before the range
+}
 
 # The SDK reads what is missing out of the same message, but not for every provider and wrongly
 # for remote clusters. The first pattern that is found counts.
@@ -148,9 +153,9 @@ def _missing(error: Exception, status: int) -> type[errors.AISPipeError] | None:
     """Return the class of what is missing, if that is what the cluster says."""
     is_not_found = status == HTTPStatus.NOT_FOUND
     reason, answer = reason_of(error), answer_of(error)
-    # What a node asked another one: the cloud that it looked into need not name the bucket.
-    asked = answer.get("method"), str(answer.get("url_path"))
-    if is_not_found and asked[0] == "HEAD" and asked[1].startswith("/v1/buckets/"):
+    # Of a request between nodes: the cloud that it looked into need not name the bucket.
+    request = answer.get("method"), str(answer.get("url_path"))
+    if is_not_found and request[0] == "HEAD" and request[1].startswith("/v1/buckets/"):
         return errors.RemoteBucketNotFoundError
     tables = [_NOT_FOUND_ANYHOW_TABLE, *([_NOT_FOUND_TABLE] if is_not_found else [])]
     rows = [row for table in tables for row in table.items()]
@@ -205,12 +210,28 @@ def _unreachable(error: Exception, endpoint: str) -> str:
     if isinstance(error, requests.exceptions.ProxyError):
         return (
             f"cannot reach {endpoint} through the proxy that the environment names "
-            f"({root_cause(error)}): add the hosts of the cluster to no_proxy, or mend the proxy"
+            f"({root_cause(error)}): add the hosts of the cluster to no_proxy, or repair the proxy"
+        )
+    node = _failed_node(error)
+    if node and node != _address_of(endpoint):
+        return (
+            f"no node answers at {node}, where the cluster at {endpoint} sent the request to "
+            f"({root_cause(error)}): check that this node is up and within reach"
         )
     return (
         f"no AIStore cluster answers at {endpoint} ({root_cause(error)}): check the address "
         "(url=, AIS_ENDPOINT) and that the cluster is up"
     )
+
+
+def _failed_node(error: Exception) -> str:
+    """Return the address of the node that did not answer; empty if the error does not tell."""
+    request = getattr(error, "request", None)
+    return _address_of(request.url) if request is not None and request.url else ""
+
+
+def _address_of(url: str) -> str:
+    return "{}://{}".format(*urlsplit(url))
 
 
 def _refusal(reason: str) -> str:

@@ -1,4 +1,4 @@
-"""Sessions: the connections of a client, and a shorter way through requests for its GETs."""
+"""Transport: the connections of a client, and a shorter way through requests for its GETs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def use_session(requester: Any, auth: AuthBase) -> requests.Session:
         auth: Authorizes what goes to the cluster's own address.
     """
     session = _Session(requester.session_manager.session, auth)
-    requester.session_manager = _OneSession(requester.session_manager, session)
+    requester.session_manager = _FixedSession(requester.session_manager, session)
     return session
 
 
-class _OneSession(SessionManager):
+class _FixedSession(SessionManager):
     """Gives out a session that was made elsewhere."""
 
     def __init__(self, manager: SessionManager, session: requests.Session) -> None:
@@ -66,7 +66,7 @@ class _Session(requests.Session):
             self.mount(scheme, _Adapter(like.get_adapter(scheme), self.verify))
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        """Send a request, as the SDK asks for it."""
+        """Send a request, as the SDK has it."""
         is_stream = method.upper() == "GET" and options.get("stream")
         is_plain = is_stream and options.keys() == _PLAIN_OPTIONS
         by_environment = self.verify is True and url.startswith("https:")
@@ -77,11 +77,11 @@ class _Session(requests.Session):
         return self._get(f"{url}?{query}", options["headers"], options.get("timeout"))
 
     def _get(self, url: str, headers: dict[str, str], timeout: Any) -> requests.Response:
-        """Send a GET, and on to where the answers lead; the body of the last one is unread."""
-        asked = url
+        """Send a GET, and follow the redirects; the body of the last one is unread."""
+        first = url
         for _ in range(self.max_redirects):
             request = self._prepared(url, headers)
-            if url == asked or not self.should_strip_auth(asked, url):
+            if url == first or not self.should_strip_auth(first, url):
                 self._authorize(request)
             options = {
                 "stream": True,
@@ -97,7 +97,7 @@ class _Session(requests.Session):
                 return response
             response.raw.drain_conn()
             url = urljoin(url, target)
-        raise requests.TooManyRedirects(f"more than {self.max_redirects} redirects of {asked}")
+        raise requests.TooManyRedirects(f"more than {self.max_redirects} redirects of {first}")
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         address = urlsplit(url)[:2]
@@ -113,7 +113,7 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Mends two things that requests does.
+    """Repairs two things that requests does.
 
     It lets ``$REQUESTS_CA_BUNDLE`` go before the certificate that a session was given. And where
     a redirect leads to a name that ends with a semicolon, it leaves that out, so that another

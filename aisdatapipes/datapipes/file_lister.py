@@ -10,8 +10,8 @@ from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.listing.bucket_listing import Source, list_source_urls, list_urls
-from aisdatapipes.reading.request import ETLConfig
+from aisdatapipes.listing.bucket_listing import list_source_urls, list_urls
+from aisdatapipes.types import ETLConfig, Source
 
 __all__ = ["AISFileLister", "AISSourceLister"]
 

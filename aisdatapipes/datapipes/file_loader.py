@@ -16,7 +16,7 @@ from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import OnError, ReadOptions
-from aisdatapipes.reading.request import ETLConfig
+from aisdatapipes.types import ETLConfig
 
 __all__ = ["AISFileLoader"]
 
@@ -40,7 +40,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         length: What ``len()`` answers; -1 for the length of `source_datapipe`.
         etl_name: ETL that the cluster applies to every object; it must be running there.
         etl: The SDK's ``ETLConfig`` in its place: with arguments, or with a pipeline of ETLs.
-        max_inflight_bytes: Upper bound of the bytes that are asked for and not consumed yet, as
+        max_inflight_bytes: Upper bound of the bytes that are requested and not consumed yet, as
             far as the sizes that came by tell; small objects are read ahead up to it.
         max_batch: Most objects in one GetBatch request; 1 reads every object by its own GET.
         concurrency: Most GETs at a time, where GetBatch does not apply.
@@ -117,9 +117,10 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         )
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
-        with closing(self._reader.stream(self.source_datapipe)) as objects:
+        with closing(self._reader.open_all(self.source_datapipe, str)) as objects:
             for url, file in objects:
-                yield url, StreamWrapper(file, name=url)
+                if file is not None:
+                    yield url, StreamWrapper(file, name=url)
 
     def __len__(self) -> int:
         if self.length >= 0:

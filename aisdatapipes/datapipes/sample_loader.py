@@ -15,9 +15,10 @@ from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import Counters, SharedCounters
 from aisdatapipes.reading.options import ErrorPolicy, OnError
-from aisdatapipes.reading.request import ETLConfig, ObjectRequest
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.shards.samples import read_samples
 from aisdatapipes.tar import Sample
+from aisdatapipes.types import ETLConfig
 
 __all__ = ["AISSampleLoader"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from statistics import median
 from typing import Any, Literal
 
@@ -158,10 +159,9 @@ class AISBaseMapDataset(Dataset[Any], ABC):
             TooManyErrorsError: All of them were skipped, or more than `max_errors`.
         """
         entries = [self.manifest[index] for index in indices]
-        names = {entry.url: entry.name for entry in entries}
         usual_bytes = median([max(entry.size, 0) for entry in entries] or [0])
-        found = self._reader.read_many([entry.url for entry in entries], usual_bytes)
-        return [(names[url], content) for url, content in found]
+        found = self._reader.read_many(entries, attrgetter("url"), usual_bytes)
+        return [(entry.name, content) for entry, content in found]
 
     def get_obj_list(self) -> list[Object]:
         """Return the SDK's objects, with their sizes, as AIStore's own class does.

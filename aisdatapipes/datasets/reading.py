@@ -57,8 +57,10 @@ class Reading:
                 asked.append(entry)
                 yield entry.url
 
-        with closing(reader.contents(urls())) as contents:
+        with closing(reader.read_all(urls(), str)) as contents:
             for url, content in contents:
+                if content is None:
+                    continue
                 while (entry := asked.popleft()).url != url:
                     pass  # skipped
                 self._consume(entry)

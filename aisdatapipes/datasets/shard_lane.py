@@ -13,10 +13,10 @@ from aisdatapipes.epochs.cursors import Cursor
 from aisdatapipes.errors import AISPipeError
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.reading.object_reader import ObjectReader
-from aisdatapipes.reading.options import Skips
-from aisdatapipes.reading.prefetcher import read_objects
+from aisdatapipes.reading.options import ErrorHandler
+from aisdatapipes.reading.prefetcher import prefetch
+from aisdatapipes.reading.ranges import read_range
 from aisdatapipes.reading.request import ObjectRequest
-from aisdatapipes.reading.streams import read_range
 from aisdatapipes.shards.progress import ShardProgress
 from aisdatapipes.shards.samples import check_size, samples_of, unbuffered
 from aisdatapipes.tar import Sample
@@ -50,7 +50,7 @@ class ShardLane:
         self._shuffle_key = shuffle_key
         self._buffer_size = buffer_size
         self._tally = reader.report.tally()
-        self._skips = Skips(reader.options.policy, self._tally)
+        self._skips = ErrorHandler(reader.policy, self._tally)
         self._begun: dict[str, ShardProgress] = {}
 
     def samples(self) -> Iterator[tuple[ManifestEntry, Sample]]:
@@ -60,11 +60,12 @@ class ShardLane:
         for position, url in zip(positions, urls, strict=True):
             if state := self._cursor.partial.get(str(position)):
                 self._begun[url] = self._progress(position, url, state)
-        shards = read_objects(
-            urls, self._request_for, self._reader.options, self._tally, self._skips
-        )
+        shards = prefetch(urls, self._request_for, self._reader.options, self._tally)
         with closing(shards):
-            for url, file in shards:
+            for outcome in shards:
+                url = outcome.item
+                if (file := outcome.file_by(self._skips, url)) is None:
+                    continue
                 while (entry := self._manifest[position := positions.popleft()]).url != url:
                     self._finish(position)  # skipped
                 for sample in self._read(position, entry, file):
@@ -76,8 +77,10 @@ class ShardLane:
     def repeated(self, positions: Iterable[int]) -> Iterator[tuple[ManifestEntry, Sample]]:
         """Yield every sample of some shards, and do not move the cursor."""
         entries = {entry.url: entry for entry in map(self._manifest.__getitem__, positions)}
-        with closing(self._reader.stream(entries)) as shards:
+        with closing(self._reader.open_all(entries, str)) as shards:
             for url, file in shards:
+                if file is None:
+                    continue
                 with unbuffered(file) as shard:
                     yield from ((entries[url], sample) for sample in samples_of(shard, url))
 

@@ -13,7 +13,7 @@ from aisdatapipes.epochs.cursors import Cursor
 from aisdatapipes.epochs.resuming import REPEATED
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.metrics.counters import ProcessCounters
-from aisdatapipes.reading.options import ErrorPolicy, Skips
+from aisdatapipes.reading.options import ErrorHandler, ErrorPolicy
 from aisdatapipes.shards.files import ShardFiles, ShardSkippedError
 from aisdatapipes.shards.openings import Place
 from aisdatapipes.shards.pairing import Pairing
@@ -43,7 +43,7 @@ class TupleLane:
     def __init__(
         self, cursor: Cursor, paired: PairedStreams, policy: ErrorPolicy, tally: ProcessCounters
     ) -> None:
-        skips = Skips(policy, tally)
+        skips = ErrorHandler(policy, tally)
         self._cursor = cursor
         self._paired = paired
         self._tally = tally

@@ -6,20 +6,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlencode
 
-from aistore.sdk import AISSource, Bucket, ListObjectFlag, Object
-from aistore.sdk.multiobj import ObjectGroup
-from aistore.sdk.provider import Provider
+from aistore.sdk import ListObjectFlag
 from aistore.sdk.types import BucketEntry
 
-from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.client.connection import bucket_for, sdk_object
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.listing.pagination import list_folder, list_pages, message_for
-from aisdatapipes.urls import ParsedURL, format_url, parse_url
+from aisdatapipes.listing.pages import name_bytes
+from aisdatapipes.listing.pagination import PagedListing
+from aisdatapipes.types import AISSource, Bucket, Object, ObjectGroup, Provider, Source
+from aisdatapipes.urls import ParsedURL, format_url, is_utf8, parse_url
 
 __all__ = [
-    "Source",
     "endpoint_of",
     "list_members",
     "list_sizes",
@@ -28,14 +27,11 @@ __all__ = [
     "url_of",
 ]
 
-Source = AISSource | Object
-"""What the SDK can list objects of: `Bucket`, `ObjectGroup` or `Object`."""
-
 
 def list_urls(prefix_url: str, endpoint: str, settings: Settings) -> Iterator[str]:
     """Yield the URL of every object under a prefix, in the order of the names.
 
-    Lazy: a page of names is asked for when the one before it is used up.
+    Lazy: a page of names is requested when the one before it is used up.
 
     Args:
         prefix_url: ``provider://bucket[/prefix]``; the URLs keep its spelling of the provider.
@@ -99,7 +95,7 @@ def list_source_urls(source: Source, prefix: str = "", etl: ETLCall | None = Non
 def _list_source_objects(source: Source, prefix: str) -> Iterator[Object]:
     if isinstance(source, Bucket):
         for entry in _list_entries(source, url_of(source, prefix), endpoint_of(source)):
-            yield source.object(entry.n)
+            yield sdk_object(source, entry.n)
     elif isinstance(source, ObjectGroup):
         names = (name for name in source.list_names() if name.startswith(prefix))
         yield from map(source.bck.object, names)
@@ -122,10 +118,9 @@ def list_members(shard: ParsedURL, endpoint: str, settings: Settings) -> Iterato
         BucketNotFoundError: The cluster has no such bucket.
     """
     folder = f"{shard.name}/"
-    message = message_for(shard.name, "", settings.page_size, "name")
-    message.flags = [ListObjectFlag.ARCH_DIR]
     bucket = bucket_for(shard, endpoint, settings)
-    for entry in list_pages(bucket, shard, endpoint, message):
+    listing = PagedListing(bucket, shard, endpoint, settings.page_size)
+    for entry in listing.entries(shard.name, [ListObjectFlag.ARCH_DIR]):
         if entry.n.startswith(folder):
             yield entry.n.removeprefix(folder)
 
@@ -140,19 +135,26 @@ def _list_entries(
     on some disks and not on others (``_join`` in its ``fs/walk.go``). So the folder around it
     is listed, from the prefix on and no further than names begin so.
     """
-    prefix, start_after = url.name, ""
-    if not prefix.endswith("/") and bucket.provider is Provider.AIS:
-        prefix = prefix[: prefix.rfind("/") + 1]
-        if url.name and not url.uuid:  # a remote cluster lists from its first name on only
-            start_after = _just_before(url.name)
-    message = message_for(prefix, start_after, page_size, props)
-    is_walked = bucket.provider is Provider.AIS
-    list_all = list_folder if is_walked else list_pages
-    for entry in list_all(bucket, url, endpoint, message):
+    listing = PagedListing(bucket, url, endpoint, page_size, props)
+    if bucket.provider is Provider.AIS:
+        folder, start_after = _folder_and_start(url)
+        entries = listing.entries_in_folder(folder, start_after)
+    else:
+        entries = listing.entries(url.name)
+    for entry in entries:
         if entry.n.startswith(url.name):
             yield entry
-        elif entry.n > url.name:
+        elif name_bytes(entry.n) > name_bytes(url.name):
             return
+
+
+def _folder_and_start(url: ParsedURL) -> tuple[str, str]:
+    prefix = url.name
+    if prefix.endswith("/"):
+        return prefix, ""
+    # A remote cluster lists from its first name on only.
+    is_whole = not prefix or url.uuid or not is_utf8(prefix)
+    return prefix[: prefix.rfind("/") + 1], "" if is_whole else _just_before(prefix)
 
 
 def _just_before(name: str) -> str:

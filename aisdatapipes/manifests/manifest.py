@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.distributed.world import share_between_ranks
-from aisdatapipes.listing.bucket_listing import Source
+from aisdatapipes.distributed.rank_sharing import share_between_ranks
 from aisdatapipes.manifests.file import BucketReference, Contents, MappedFile
 from aisdatapipes.manifests.gathering import ENCODING, gather
 from aisdatapipes.manifests.selections import PrefixMap, Selection, select, select_objects
 from aisdatapipes.processes.shared_file import SharedFile
+from aisdatapipes.types import Source
 from aisdatapipes.urls import ParsedURL, format_url, parse_url
 
 __all__ = ["Manifest", "ManifestEntry"]

@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 
-from aistore.sdk import AISSource, Bucket, Object
-from aistore.sdk.multiobj import ObjectGroup
-
 from aisdatapipes.client.connection import bucket_for, resolve_endpoint
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import InvalidURLError
-from aisdatapipes.listing.bucket_listing import Source, endpoint_of, list_sizes, url_of
+from aisdatapipes.listing.bucket_listing import endpoint_of, list_sizes, url_of
+from aisdatapipes.types import AISSource, Bucket, Object, ObjectGroup, Source
 from aisdatapipes.urls import ParsedURL, parse_object_url, parse_url
 
 __all__ = ["UNKNOWN_SIZE", "PrefixMap", "Selection", "select", "select_objects"]

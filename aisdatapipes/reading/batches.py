@@ -16,9 +16,11 @@ from aistore.sdk.const import (
     GB_BCK,
     GB_CONTINUE_ERR,
     GB_IN,
+    GB_LENGTH,
     GB_OBJNAME,
     GB_OUTPUT_FMT,
     GB_PROVIDER,
+    GB_START,
     GB_STRM_GET,
     HTTP_METHOD_GET,
     URL_PATH_GB,
@@ -36,6 +38,7 @@ from aisdatapipes.errors import (
 from aisdatapipes.metrics.counters import increment
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.tar import TarReader
+from aisdatapipes.urls import is_utf8
 
 __all__ = ["BatchStream", "can_batch"]
 
@@ -48,10 +51,12 @@ _logger = logging.getLogger(__name__)
 def can_batch(request: ObjectRequest) -> bool:
     """Whether GetBatch reads this object as it is.
 
-    It knows no ETL, gives no checksums, and takes an object of a namespace for another one.
+    It knows no ETL, gives no checksums, takes an object of a namespace for another one, and
+    names objects by JSON, which is UTF-8.
     """
-    in_namespace = request.url.uuid or request.url.namespace
-    return not (request.etl or request.is_verified or in_namespace)
+    url = request.url
+    in_namespace = url.uuid or url.namespace
+    return not (request.etl or request.is_verified or in_namespace) and is_utf8(url.name)
 
 
 class BatchStream:
@@ -59,17 +64,21 @@ class BatchStream:
 
     Args:
         requests: The objects; `can_batch` holds for each, and endpoint and settings are equal.
+        ranges: Which part of each to read, from a first byte to before another; there is at
+            least one byte in each. None for whole objects.
 
     Raises:
         AISPipeError: The cluster refused the request as a whole.
     """
 
-    def __init__(self, requests: Sequence[ObjectRequest]) -> None:
+    def __init__(
+        self, requests: Sequence[ObjectRequest], ranges: Sequence[tuple[int, int]] | None = None
+    ) -> None:
         first = requests[0]
         self._url, self._endpoint = first.url, first.endpoint
         increment("requests")
         with translated_errors(self._url, self._endpoint):
-            self._response = _send(requests)
+            self._response = _send(requests, ranges)
         self._has_begun = False
         self._tar = TarReader(self, f"GetBatch at {self._endpoint}")
 
@@ -127,17 +136,21 @@ class BatchStream:
         self._response.close()
 
 
-def _send(requests: Sequence[ObjectRequest]) -> BaseHTTPResponse:
-    """Ask for all of them as one streamed tar, the missing ones marked.
+def _send(
+    requests: Sequence[ObjectRequest], ranges: Sequence[tuple[int, int]] | None
+) -> BaseHTTPResponse:
+    """Request all of them as one streamed tar, the missing ones marked.
 
     Not by the SDK's ``Batch``, which makes and checks a model of every entry: for small objects
     that is a tenth of all the time.
     """
     first = requests[0]
-    entries = [
+    entries: list[dict[str, str | int]] = [
         {GB_OBJNAME: url.name, GB_BCK: url.bucket, GB_PROVIDER: url.provider}
         for url in (request.url for request in requests)
     ]
+    for entry, (begin, end) in zip(entries, ranges or (), strict=False):
+        entry |= {GB_START: begin, GB_LENGTH: end - begin}
     body = {GB_IN: entries, GB_OUTPUT_FMT: ".tar", GB_CONTINUE_ERR: True, GB_STRM_GET: True}
     client = bucket_for(first.url, first.endpoint, first.settings).client
     return client.request(HTTP_METHOD_GET, path=URL_PATH_GB, stream=True, json=body).raw

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import xxhash
 
-from aisdatapipes.errors import ChecksumError
+from aisdatapipes.errors import ChecksumError, NoChecksumError
 
 __all__ = ["Checksum"]
 
@@ -27,18 +27,18 @@ class Checksum:
         label: The object, for messages.
 
     Raises:
-        ChecksumError: The answer has no checksum, or one of a kind that is not known here.
+        NoChecksumError: The answer has no checksum, or one of a kind that is not known here.
     """
 
     def __init__(self, headers: Mapping[str, str], label: str) -> None:
         kind, self._expected = headers.get("Ais-Checksum-Type"), headers.get("Ais-Checksum-Value")
         if kind not in _KINDS or not self._expected:
-            raise ChecksumError(
+            raise NoChecksumError(
                 f"the cluster gives {f'a {kind}' if kind else 'no'} checksum of {label}, known are "
                 f"{', '.join(_KINDS)}: read it without verify, or set the bucket's checksum type"
             )
         self._digest = _KINDS[kind]()
-        self._thing = label
+        self._label = label
 
     def update(self, data: bytes) -> None:
         """Take the next bytes in."""
@@ -53,6 +53,6 @@ class Checksum:
         found = self._digest.hexdigest()
         if found != self._expected:
             raise ChecksumError(
-                f"{self._thing} arrived with checksum {found}, the cluster has {self._expected}: "
+                f"{self._label} arrived with checksum {found}, the cluster has {self._expected}: "
                 "read it again; if that does not help, it is damaged on the way or on disk"
             )

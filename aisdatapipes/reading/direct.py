@@ -1,4 +1,4 @@
-"""Direct: an object asked of the target that has it, and not of the proxy, which would lead there.
+"""Direct: requests to the target that has an object, and not to the proxy, which redirects there.
 
 It halves what a client does for a small object. The target follows from the name and the cluster
 map; where that is out of date, the proxy knows better.
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 import requests
-from aistore.sdk import Bucket
 from aistore.sdk.const import URL_PATH_OBJECTS
 from aistore.sdk.errors import NoTargetError
 from aistore.sdk.response_handler import AISResponseHandler
@@ -20,15 +19,16 @@ from aistore.sdk.types import BucketModel, Snode
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.metrics.counters import increment
+from aisdatapipes.types import Bucket
 
 if TYPE_CHECKING:
     from aisdatapipes.client.auth import TokenAuth
 
-__all__ = ["ask_target"]
+__all__ = ["request_target"]
 
 
-def ask_target(bucket: Bucket, name: str, params: Mapping[str, str]) -> BaseHTTPResponse | None:
-    """Ask the target that should have an object.
+def request_target(bucket: Bucket, name: str, params: Mapping[str, str]) -> BaseHTTPResponse | None:
+    """Request an object of the target that should have it.
 
     Args:
         bucket: Its bucket, on this process's client.
@@ -36,9 +36,9 @@ def ask_target(bucket: Bucket, name: str, params: Mapping[str, str]) -> BaseHTTP
         params: Fields of the query.
 
     Returns:
-        The response with its body unread. None if the proxy is to be asked: the target does not
-        answer, the map has changed, or a token is needed, which goes to no other address than the
-        cluster's own.
+        The response with its body unread. None if the proxy is to have the request: the target
+        does not answer, the map has changed, or a token is needed, which goes to no other address
+        than the cluster's own.
 
     Raises:
         AISError: The target is the right one, and says no.

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from io import BytesIO
+from typing import IO, Literal
 
-from aisdatapipes.errors import (
-    AISPipeError,
-    AuthenticationError,
-    CertificateError,
-    ClusterUnreachableError,
-    TooManyErrorsError,
-)
+from aisdatapipes.errors import CLUSTER_WIDE, AISPipeError, TooManyErrorsError
 from aisdatapipes.metrics.counters import ProcessCounters
 
-__all__ = ["NEVER_SKIPPED", "ErrorPolicy", "OnError", "ReadOptions", "Skips"]
+__all__ = ["ErrorHandler", "ErrorPolicy", "OnError", "ReadOptions"]
 
 _logger = logging.getLogger(__name__)
 
 OnError = Literal["raise", "skip"] | Callable[[str, AISPipeError], bytes | None]
 """``"raise"``, ``"skip"``, or what to call with URL and error: it returns content, or None to
 skip. It has to pickle if worker processes are spawned."""
-
-NEVER_SKIPPED = (AuthenticationError, CertificateError, ClusterUnreachableError)
-"""About the cluster, not about one object: skipping would only empty the epoch."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +42,28 @@ class ErrorPolicy:
         if self.max_errors is not None and self.max_errors < 0:
             raise ValueError(f"max_errors is {self.max_errors}, it must be 0 or more")
 
+    def replacement(self, url: str, error: AISPipeError) -> bytes | None:
+        """Return content in place of an object that failed, or None if there is none.
 
-class Skips:
-    """The policy at work in one iteration: decides on every failure, and counts.
+        Raises:
+            AISPipeError: `error` itself, where it is not to be skipped.
+        """
+        if self.on_error == "raise" or isinstance(error, CLUSTER_WIDE):
+            raise error
+        return None if self.on_error == "skip" else self.on_error(url, error)
+
+
+class ErrorHandler:
+    """An error policy at work in one iteration: decides on every failure, and counts.
 
     Args:
         policy: What to do with errors.
-        tally: Where the skipped are counted.
+        counters: Where the skipped are counted.
     """
 
-    def __init__(self, policy: ErrorPolicy, tally: ProcessCounters) -> None:
+    def __init__(self, policy: ErrorPolicy, counters: ProcessCounters) -> None:
         self._policy = policy
-        self._tally = tally
+        self._counters = counters
         self._skipped = 0
 
     def content_for(self, url: str, error: AISPipeError) -> bytes | None:
@@ -75,16 +77,21 @@ class Skips:
             AISPipeError: `error` itself, where it is not to be skipped.
             TooManyErrorsError: One more than ``max_errors``.
         """
-        on_error = self._policy.on_error
-        if on_error == "raise" or isinstance(error, NEVER_SKIPPED):
-            raise error
-        content = None if on_error == "skip" else on_error(url, error)
+        content = self._policy.replacement(url, error)
         if content is None:
             self._skip(url, error)
         return content
 
+    def file_for(self, url: str, error: AISPipeError) -> IO[bytes] | None:
+        """Return the same as an open file, counted as an object, for one that did not open."""
+        content = self.content_for(url, error)
+        if content is None:
+            return None
+        self._counters.add_object(len(content), 0, 0)
+        return BytesIO(content)
+
     def _skip(self, url: str, error: AISPipeError) -> None:
-        self._tally.skip(url)
+        self._counters.skip(url)
         self._skipped += 1
         _logger.warning("skipped %s: %s", url, error)
         most = self._policy.max_errors
@@ -99,13 +106,12 @@ class ReadOptions:
     """How objects are read ahead.
 
     Args:
-        max_inflight_bytes: Upper bound of the bytes that are asked for and not consumed yet, as
+        max_inflight_bytes: Upper bound of the bytes that are requested and not consumed yet, as
             far as the sizes that came by tell.
         max_batch: Most objects in one GetBatch request; 1 reads every object by its own GET.
         concurrency: Most GETs at a time.
-        ordered: Yield in the order of the URLs; otherwise as objects arrive.
+        ordered: Yield in the order of the items; otherwise as objects arrive.
         whole_object_bytes: Objects up to this size are held in memory, larger ones are streamed.
-        policy: What happens to objects that cannot be read.
 
     Raises:
         ValueError: A number is less than 1.
@@ -116,7 +122,6 @@ class ReadOptions:
     concurrency: int = 8
     ordered: bool = True
     whole_object_bytes: int = 8 * 2**20
-    policy: ErrorPolicy = field(default_factory=ErrorPolicy)
 
     def __post_init__(self) -> None:
         for name in ("max_inflight_bytes", "max_batch", "concurrency"):

@@ -1,9 +1,12 @@
-"""The reading engine: many objects, in order, ahead of the consumer, within a memory budget.
+"""The prefetcher: many objects, in order, ahead of the consumer, within a memory budget.
 
 Small objects are read by GetBatch, the next batch requested while this one is consumed; what
 GetBatch does not serve is read by concurrent GETs; big objects are opened ahead and streamed.
 The sizes that come by decide which. No thread holds the bytes of a batch: the consumer reads
 them off the connection itself, so a consumer that stalls stalls the cluster.
+
+Every item has exactly one outcome, an open file or an error. What an error means is decided by
+whoever iterates.
 """
 
 from __future__ import annotations
@@ -15,18 +18,20 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from io import BytesIO
-from typing import IO, cast
+from typing import IO, Generic, TypeVar, cast
 
-from aisdatapipes.errors import INTERRUPTIONS, AISPipeError, ClusterError, ObjectNotFoundError
+from aisdatapipes.errors import RETRYABLE, AISPipeError, ClusterError, ObjectNotFoundError
 from aisdatapipes.metrics.counters import ProcessCounters, counting, increment
 from aisdatapipes.processes.background import close_result, in_thread
 from aisdatapipes.reading.batches import BatchStream
-from aisdatapipes.reading.options import ReadOptions, Skips
-from aisdatapipes.reading.queue import BadItem, Item, RequestQueue, SizeEstimate
+from aisdatapipes.reading.options import ErrorHandler, ReadOptions
+from aisdatapipes.reading.queue import BadEntry, Entry, RequestQueue, SizeEstimate
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import open_object, size_of
 
-__all__ = ["read_objects"]
+__all__ = ["Outcome", "prefetch"]
+
+T = TypeVar("T")
 
 # Of a stream that is opened ahead the connection holds some megabytes, and the cluster a file.
 _STREAMS_AHEAD = 2
@@ -34,116 +39,159 @@ _STREAMS_AHEAD = 2
 _logger = logging.getLogger(__name__)
 
 
-def read_objects(
-    urls: Iterable[str],
-    parse: Callable[[str], ObjectRequest],
-    options: ReadOptions,
-    tally: ProcessCounters,
-    skips: Skips | None = None,
-    expected_bytes: float | None = None,
-) -> Generator[tuple[str, IO[bytes]], None, None]:
-    """Yield ``(url, open file)`` for every URL.
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """What came of an item.
 
-    Closing the iterator, or dropping it, ends all that was read ahead.
+    Attributes:
+        item: As it came.
+        file: The object, open for reading from its beginning or from ``request.begin`` on; the
+            consumer closes it. None if there is an error.
+        error: Why the object cannot be opened; None if it is open.
+    """
+
+    item: T
+    file: IO[bytes] | None = None
+    error: AISPipeError | None = None
+
+    def result(self) -> IO[bytes]:
+        """Return the file.
+
+        Raises:
+            AISPipeError: There is none.
+        """
+        if self.error is not None:
+            raise self.error
+        return cast("IO[bytes]", self.file)
+
+    def file_by(self, handler: ErrorHandler, url: str) -> IO[bytes] | None:
+        """Return the file, or what an error policy has in its place; None if it skips.
+
+        Args:
+            handler: Decides on errors.
+            url: Of the item.
+
+        Raises:
+            AISPipeError: The error, where it is not to be skipped.
+        """
+        return self.file if self.error is None else handler.file_for(url, self.error)
+
+
+def prefetch(
+    items: Iterable[T],
+    request_for: Callable[[T], ObjectRequest],
+    options: ReadOptions,
+    counters: ProcessCounters,
+    expected_bytes: float | None = None,
+) -> Generator[Outcome[T], None, None]:
+    """Yield one outcome for every item, opened ahead of the consumer.
+
+    In the order of the items if ``options.ordered``, else as objects arrive. Objects that are
+    open are counted, with the seconds that were waited for them and for their consumer. Closing
+    the iterator, or dropping it, ends all that was read ahead.
 
     Args:
-        urls: What to read; asked for as far ahead as the reading goes.
-        parse: Makes the request for a URL.
+        items: What to read, URLs or positions for example; taken as far ahead as the reading
+            goes.
+        request_for: Makes the request for an item. An `AISPipeError` that it raises is the
+            item's outcome.
         options: How far and how much.
-        tally: Where to count.
-        skips: What decides on failures, for a caller that has failures of its own.
-        expected_bytes: What an object may weigh, if that is known; else the first requests are
+        counters: Where to count.
+        expected_bytes: What an object may have, if that is known; else the first requests are
             small, to find out.
-
-    Raises:
-        AISPipeError: An object cannot be read and the policy does not skip it.
     """
-    skips = skips or Skips(options.policy, tally)
     sizes = SizeEstimate(options, expected_bytes)
-    engine = _Prefetcher(RequestQueue(urls, parse), options, tally, skips, sizes)
+    prefetcher = _Prefetcher(RequestQueue(items, request_for), options, counters, sizes)
+    resumed, cluster_s, consumer_s = time.perf_counter(), 0.0, 0.0
     try:
-        resumed, consumer_s = time.perf_counter(), 0.0
-        for url, file, size in engine.objects():
+        for outcome in prefetcher.outcomes():
             arrived = time.perf_counter()
-            tally.add_object(size, arrived - resumed, consumer_s)
-            yield url, file
+            cluster_s += arrived - resumed
+            if outcome.file is not None:
+                counters.add_object(size_of(outcome.file), cluster_s, consumer_s)
+                cluster_s = consumer_s = 0.0
+            yield outcome
             resumed = time.perf_counter()
-            consumer_s = resumed - arrived
-        tally.add("consumer_s", consumer_s)
+            consumer_s += resumed - arrived
+        counters.add("consumer_s", consumer_s)
     finally:
-        engine.close()
+        prefetcher.close()
 
 
 @dataclass(frozen=True)
-class _Fetch:
-    """Items that are opened at once: a batch, or a single one."""
+class _Fetch(Generic[T]):
+    """Entries that are opened at once: a batch, or a single one."""
 
-    items: list[Item] | BadItem
+    entries: list[Entry[T]] | BadEntry[T]
     opened: Future
     estimated_bytes: float
 
 
-class _Prefetcher:
-    """One iteration over the objects: what is planned, what is open, what comes next."""
+class _Prefetcher(Generic[T]):
+    """One iteration over the objects: what is queued, what is open, what comes next."""
 
     def __init__(
         self,
-        source: RequestQueue,
+        queue: RequestQueue[T],
         options: ReadOptions,
-        tally: ProcessCounters,
-        skips: Skips,
+        counters: ProcessCounters,
         sizes: SizeEstimate,
     ) -> None:
-        self._source = source
+        self._queue = queue
         self._options = options
-        self._tally = tally
-        self._skips = skips
+        self._counters = counters
         self._sizes = sizes
         self._can_batch = True
-        self._are_singles = False  # what was planned last, so what comes next will be too
-        self._pending: deque[_Fetch] = deque()
-        self._consumed_bytes = 0.0  # estimate for the unit that is being consumed
+        self._are_singles = False  # what was fetched last, so what comes next will be too
+        self._fetches: deque[_Fetch[T]] = deque()
+        self._consumed_bytes = 0.0  # estimate for the fetch that is being consumed
 
-    def objects(self) -> Iterator[tuple[str, IO[bytes], int]]:
-        """Yield every object as URL, open file and size."""
-        while unit := self._next_unit():
-            is_batch = isinstance(unit.items, list) and len(unit.items) > 1
-            yield from (self._read_batch if is_batch else self._read_single)(unit)
-        self._source.raise_its_error()
+    def outcomes(self) -> Iterator[Outcome[T]]:
+        """Yield what comes of every item."""
+        while fetch := self._next_fetch():
+            if isinstance(fetch.entries, list) and len(fetch.entries) > 1:
+                yield from self._read_batch(fetch.entries, fetch.opened)
+            else:
+                yield self._read_single(fetch.entries, fetch.opened)
+        self._queue.raise_its_error()
 
     def close(self) -> None:
         """Give up what is open or being opened."""
-        self._drop_pending()
+        for fetch in self._fetches:
+            fetch.opened.cancel()
+            fetch.opened.add_done_callback(close_result)
+        self._fetches.clear()
 
-    def _next_unit(self) -> _Fetch | None:
+    def _next_fetch(self) -> _Fetch[T] | None:
         self._consumed_bytes = 0.0
-        self._plan()
-        if not self._pending:
+        self._fetch_ahead()
+        if not self._fetches:
             return None
-        unit = self._pending[0]
+        fetch = self._fetches[0]
         if not self._options.ordered:
-            wait([unit.opened for unit in self._pending], return_when=FIRST_COMPLETED)
-            unit = next(unit for unit in self._pending if unit.opened.done())
-        self._pending.remove(unit)
-        self._consumed_bytes = unit.estimated_bytes
-        return unit
+            wait([fetch.opened for fetch in self._fetches], return_when=FIRST_COMPLETED)
+            fetch = next(fetch for fetch in self._fetches if fetch.opened.done())
+        self._fetches.remove(fetch)
+        self._consumed_bytes = fetch.estimated_bytes
+        return fetch
 
-    def _plan(self) -> None:
-        """Open units ahead while there is room for them."""
+    def _fetch_ahead(self) -> None:
+        """Open what is next in the queue while there is room for it."""
         while self._has_room():
-            items = self._source.take(self._batch_size())
-            if items is None:
+            entries = self._queue.take(self._batch_size())
+            if entries is None:
                 return
-            objects = len(items) if isinstance(items, list) else 0
-            self._are_singles = isinstance(items, list) and not items[0].joins_batches
-            self._pending.append(_Fetch(items, self._open(items), self._sizes.expected(objects)))
+            objects = len(entries) if isinstance(entries, list) else 0
+            self._are_singles = isinstance(entries, list) and not entries[0].joins_batches
+            estimate = self._sizes.expected(objects)
+            self._fetches.append(_Fetch(entries, self._open(entries), estimate))
 
     def _has_room(self) -> bool:
-        in_flight = self._consumed_bytes + sum(unit.estimated_bytes for unit in self._pending)
-        if not in_flight and not self._pending:
+        in_flight = self._consumed_bytes + sum(fetch.estimated_bytes for fetch in self._fetches)
+        if not in_flight and not self._fetches:
             return True
         most = self._batch_size()
-        is_full = len(self._pending) >= self._most_ahead(most)
+        is_full = len(self._fetches) >= self._most_ahead(most)
         room = self._options.max_inflight_bytes - in_flight
         return self._sizes.is_known and not is_full and self._sizes.expected(most) <= room
 
@@ -155,94 +203,81 @@ class _Prefetcher:
     def _batch_size(self) -> int:
         return self._sizes.batch_size() if self._can_batch and not self._are_singles else 1
 
-    def _open(self, items: list[Item] | BadItem) -> Future:
-        if isinstance(items, BadItem):
+    def _open(self, entries: list[Entry[T]] | BadEntry[T]) -> Future:
+        if isinstance(entries, BadEntry):
             opened: Future = Future()
-            opened.set_exception(items.error)
+            opened.set_exception(entries.error)
             return opened
-        return in_thread(self._open_batch if len(items) > 1 else self._open_single, items)
+        return in_thread(self._open_batch if len(entries) > 1 else self._open_single, entries)
 
-    def _open_batch(self, items: list[Item]) -> BatchStream:
-        with counting(self._tally):
-            if attempts := items[0].attempts:
+    def _open_batch(self, entries: list[Entry[T]]) -> BatchStream:
+        with counting(self._counters):
+            if attempts := entries[0].attempts:
                 increment("retries")
-                time.sleep(items[0].request.settings.backoff_s(attempts))
-            return BatchStream([item.request for item in items])
+                time.sleep(entries[0].request.settings.backoff_s(attempts))
+            return BatchStream([entry.request for entry in entries])
 
-    def _open_single(self, items: list[Item]) -> IO[bytes]:
-        with counting(self._tally):
-            return open_object(items[0].request)
+    def _open_single(self, entries: list[Entry[T]]) -> IO[bytes]:
+        with counting(self._counters):
+            return open_object(entries[0].request)
 
-    def _read_single(self, unit: _Fetch) -> Iterator[tuple[str, IO[bytes], int]]:
-        url = unit.items.url if isinstance(unit.items, BadItem) else unit.items[0].url
+    def _read_single(self, entries: list[Entry[T]] | BadEntry[T], opened: Future) -> Outcome[T]:
+        item = entries.item if isinstance(entries, BadEntry) else entries[0].item
         try:
-            file = unit.opened.result()
+            file: IO[bytes] = opened.result()
         except AISPipeError as error:
-            content = self._skips.content_for(url, error)
-            if content is None:
-                return
-            file = BytesIO(content)
-        size = size_of(file)
-        self._sizes.saw(size)
-        self._plan()
-        yield url, file, size
+            return Outcome(item, error=error)
+        self._sizes.saw(size_of(file))
+        self._fetch_ahead()
+        return Outcome(item, file)
 
-    def _read_batch(self, unit: _Fetch) -> Iterator[tuple[str, IO[bytes], int]]:
-        items = cast("list[Item]", unit.items)
+    def _read_batch(self, entries: list[Entry[T]], opened: Future) -> Iterator[Outcome[T]]:
         try:
-            stream: BatchStream = unit.opened.result()
+            stream: BatchStream = opened.result()
         except AISPipeError as error:
-            self._read_one_by_one(items, error)
+            self._read_one_by_one(entries, error)
             return
         try:
-            yield from self._read_entries(stream, items)
+            yield from self._read_entries(stream, entries)
         finally:
             stream.close()
 
-    def _read_entries(
-        self, stream: BatchStream, items: list[Item]
-    ) -> Iterator[tuple[str, IO[bytes], int]]:
-        for position, item in enumerate(items):
+    def _read_entries(self, stream: BatchStream, entries: list[Entry[T]]) -> Iterator[Outcome[T]]:
+        for position, entry in enumerate(entries):
             try:
-                size = stream.next_size(item.request)
+                size = stream.next_size(entry.request)
                 self._sizes.saw(size)
                 if size > self._options.whole_object_bytes:
-                    self._requeue([item.by_itself(), *items[position + 1 :]])
+                    self._requeue([entry.by_itself(), *entries[position + 1 :]])
                     return
                 content = stream.content()
             except ObjectNotFoundError:
-                if item.request.url.provider != "ais":  # GetBatch asks no cloud: docs/get_batch.md
-                    self._requeue([later.by_itself() for later in items[position:]])
+                if entry.request.url.provider != "ais":  # GetBatch asks no cloud: docs/get_batch.md
+                    self._requeue([later.by_itself() for later in entries[position:]])
                     return
                 # Asked for alone, it comes after all or says what is wrong with it.
-                yield from self._read_single(_Fetch([item], self._open([item]), 0))
+                yield self._read_single([entry], self._open([entry]))
                 continue
-            except INTERRUPTIONS:
-                again = item.tried_again(made_progress=position > 0)
-                self._requeue([again, *items[position + 1 :]])
+            except RETRYABLE:
+                again = entry.retried(made_progress=position > 0)
+                self._requeue([again, *entries[position + 1 :]])
                 return
-            if not self._pending:
-                self._plan()
-            yield item.url, BytesIO(content), size
+            if not self._fetches:
+                self._fetch_ahead()
+            yield Outcome(entry.item, BytesIO(content))
         stream.finish()
 
-    def _read_one_by_one(self, items: list[Item], error: AISPipeError) -> None:
+    def _read_one_by_one(self, entries: list[Entry[T]], error: AISPipeError) -> None:
         """Read the objects of a refused batch by GETs, which tell what is wrong with each."""
         if isinstance(error, ClusterError):
             _logger.warning("reading without GetBatch from now on: %s", error)
             self._can_batch = False
-        self._requeue([item.by_itself() for item in items])
+        self._requeue([entry.by_itself() for entry in entries])
 
-    def _requeue(self, items: Sequence[Item | BadItem]) -> None:
-        """Put items back, before all that was planned after them."""
-        later: list[Item | BadItem] = []
-        for unit in self._pending:
-            later += unit.items if isinstance(unit.items, list) else [unit.items]
-        self._drop_pending()
-        self._source.put_back([*items, *later])
-
-    def _drop_pending(self) -> None:
-        for unit in self._pending:
-            unit.opened.cancel()
-            unit.opened.add_done_callback(close_result)
-        self._pending.clear()
+    def _requeue(self, entries: Sequence[Entry[T] | BadEntry[T]]) -> None:
+        """Put entries back, before all that was fetched ahead after them."""
+        later: list[Entry[T] | BadEntry[T]] = []
+        for fetch in self._fetches:
+            later += fetch.entries if isinstance(fetch.entries, list) else [fetch.entries]
+        self.close()
+        self._queue.put_back([*entries, *later])

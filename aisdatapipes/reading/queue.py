@@ -1,17 +1,20 @@
-"""What the reading engine reads next: items off the source, and what was put back."""
+"""What is read next: the items of a source with their requests, and those that were put back."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from aisdatapipes.errors import AISPipeError
 from aisdatapipes.reading.batches import can_batch
 from aisdatapipes.reading.options import ReadOptions
 from aisdatapipes.reading.request import ObjectRequest
 
-__all__ = ["BadItem", "Item", "RequestQueue", "SizeEstimate"]
+__all__ = ["BadEntry", "Entry", "RequestQueue", "SizeEstimate"]
+
+T = TypeVar("T")
 
 _FIRST_BATCH = 8
 # How fast batches grow: their sizes are guessed from so few objects.
@@ -19,17 +22,17 @@ _GROWTH = 8
 
 
 @dataclass(frozen=True)
-class Item:
+class Entry(Generic[T]):
     """An object to read.
 
     Attributes:
-        url: As it came.
-        request: How to ask for it.
+        item: As it came.
+        request: What is sent to the cluster for it.
         attempts: Batches in a row that broke right before it.
         is_alone: Whether to read it by its own GET.
     """
 
-    url: str
+    item: T
     request: ObjectRequest
     attempts: int = 0
     is_alone: bool = False
@@ -39,12 +42,12 @@ class Item:
         """Whether it can be one of several in a GetBatch request."""
         return not self.is_alone and can_batch(self.request)
 
-    def by_itself(self) -> Item:
-        """Return the same item, to be read by its own GET."""
+    def by_itself(self) -> Entry[T]:
+        """Return the same entry, to be read by its own GET."""
         return replace(self, attempts=0, is_alone=True)
 
-    def tried_again(self, *, made_progress: bool) -> Item:
-        """Return the item for another batch, or by itself when too many broke before it."""
+    def retried(self, *, made_progress: bool) -> Entry[T]:
+        """Return the entry for another batch, or by itself when too many broke before it."""
         attempts = 1 if made_progress else self.attempts + 1
         if attempts > self.request.settings.max_retries:
             return self.by_itself()
@@ -52,85 +55,85 @@ class Item:
 
 
 @dataclass(frozen=True)
-class BadItem:
-    """A URL that cannot be asked for, and why."""
+class BadEntry(Generic[T]):
+    """An item that makes no request, and why."""
 
-    url: str
+    item: T
     error: AISPipeError
 
 
-class RequestQueue:
+class RequestQueue(Generic[T]):
     """The objects to read: those that were put back, then those of the source.
 
     An error of the source is kept until all that came before it is read.
 
     Args:
-        urls: What to read.
-        parse: Makes the request for a URL.
+        items: What to read.
+        request_for: Makes the request for an item.
     """
 
-    def __init__(self, urls: Iterable[str], parse: Callable[[str], ObjectRequest]) -> None:
-        self._urls = iter(urls)
-        self._parse = parse
-        self._front: deque[Item | BadItem] = deque()
+    def __init__(self, items: Iterable[T], request_for: Callable[[T], ObjectRequest]) -> None:
+        self._items = iter(items)
+        self._request_for = request_for
+        self._front: deque[Entry[T] | BadEntry[T]] = deque()
         self._error: Exception | None = None
 
-    def take(self, most: int) -> list[Item] | BadItem | None:
-        """Take what is next: up to `most` items that can be one batch, or a single one.
+    def take(self, most: int) -> list[Entry[T]] | BadEntry[T] | None:
+        """Take what is next: up to `most` entries that can be one batch, or a single one.
 
         Returns:
             None when there is nothing left.
         """
-        batch: list[Item] = []
-        while len(batch) < most and (item := self._next()) is not None:
-            if isinstance(item, Item) and _can_join(batch, item):
-                batch.append(item)
+        batch: list[Entry[T]] = []
+        while len(batch) < most and (entry := self._next()) is not None:
+            if isinstance(entry, Entry) and _can_join(batch, entry):
+                batch.append(entry)
                 continue
             if not batch:
-                return item if isinstance(item, BadItem) else [item]
-            self._front.appendleft(item)
+                return entry if isinstance(entry, BadEntry) else [entry]
+            self._front.appendleft(entry)
             break
         return batch or None
 
-    def put_back(self, items: list[Item | BadItem]) -> None:
-        """Make `items` the next ones."""
-        self._front.extendleft(reversed(items))
+    def put_back(self, entries: list[Entry[T] | BadEntry[T]]) -> None:
+        """Make `entries` the next ones."""
+        self._front.extendleft(reversed(entries))
 
     def raise_its_error(self) -> None:
         """Raise what the source raised, if it did."""
         if self._error is not None:
             raise self._error
 
-    def _next(self) -> Item | BadItem | None:
+    def _next(self) -> Entry[T] | BadEntry[T] | None:
         if self._front:
             return self._front.popleft()
         if self._error is not None:
             return None
         try:
-            url = next(self._urls)
+            item = next(self._items)
         except StopIteration:
             return None
         except Exception as error:  # noqa: BLE001 - kept, and raised when its turn comes
             self._error = error
             return None
         try:
-            return Item(url, self._parse(url))
+            return Entry(item, self._request_for(item))
         except AISPipeError as error:
-            return BadItem(url, error)
+            return BadEntry(item, error)
 
 
-def _can_join(batch: list[Item], item: Item) -> bool:
-    if not item.joins_batches:
+def _can_join(batch: list[Entry[T]], entry: Entry[T]) -> bool:
+    if not entry.joins_batches:
         return False
-    return not batch or item.request.endpoint == batch[0].request.endpoint
+    return not batch or entry.request.endpoint == batch[0].request.endpoint
 
 
 class SizeEstimate:
-    """What the next objects may weigh, from those that came by: rather too much than too little.
+    """How big the next objects may be, from those that came by: rather too big than too small.
 
     Args:
         options: Budget and limits.
-        expected_bytes: What an object may weigh, as far as anyone knows; None for no idea.
+        expected_bytes: The size of an object, as far as anyone knows; None for no idea.
     """
 
     def __init__(self, options: ReadOptions, expected_bytes: float | None = None) -> None:

@@ -1,183 +1,146 @@
-"""Ranges: an object as an unbuffered file that jumps by range requests and takes up what broke."""
+"""Ranges: many parts of one object, such as the samples of a shard, by few requests.
+
+GetBatch reads hundreds of ranges at a time, but its answer tells nothing of the object's version.
+So the first and the last range of each chunk are read by range requests, which do: where both
+are of one version, so is what came between them. A chunk is given out when that is known.
+"""
 
 from __future__ import annotations
 
-import io
-from http import HTTPStatus
+import logging
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.translation import translated_errors
-from aisdatapipes.errors import (
-    INTERRUPTIONS,
-    ClusterError,
-    IncompleteReadError,
-    ObjectChangedError,
-)
-from aisdatapipes.metrics.counters import counting, current_tally
-from aisdatapipes.reading.checksums import Checksum
+from aisdatapipes.errors import CLUSTER_WIDE, ClusterError, IncompleteReadError
+from aisdatapipes.metrics.counters import ProcessCounters, counting, current_tally
+from aisdatapipes.reading.batches import BatchStream, can_batch
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
+from aisdatapipes.reading.version import ObjectVersion
 
-__all__ = ["RangedObject"]
+__all__ = ["read_range", "read_ranges"]
 
-_VERSION_HEADERS = ("Ais-Version", "Ais-Checksum-Value", "ETag")
+Range = tuple[int, int]
+"""The first byte, and that behind the last one."""
+
+_MOST_RANGES = 256
+_FEW_RANGES = 4
+
+_logger = logging.getLogger(__name__)
 
 
-class RangedObject(io.RawIOBase):
-    """The unbuffered file under an `ObjectStream`: positions, ranges, reconnections.
+def read_ranges(
+    request: ObjectRequest, ranges: Sequence[Range], counters: ProcessCounters | None = None
+) -> Iterator[bytes]:
+    """Yield the bytes of every range of an object, in the order of the ranges.
+
+    At most some hundred ranges, or ``settings.whole_object_bytes``, are held in memory.
 
     Args:
-        request: What to read.
-        response: The answer to ``request.send()``, body unread; asked for if not given.
+        request: The object.
+        ranges: From which byte on, and before which it ends; they may overlap and be empty.
+        counters: Where to count the requests; default where the caller counts.
+
+    Raises:
+        ObjectNotFoundError: There is no such object.
+        ObjectChangedError: It was replaced by another one while it was read, as far as
+            `ObjectVersion` can tell.
+        IncompleteReadError: It ends before a range does.
+        AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
     """
+    reader = _RangeReader(request, counters or current_tally())
+    for chunk in _chunks(ranges, request.settings.whole_object_bytes):
+        # Of a cluster that cannot be reached the client itself has tried every node again.
+        yield from retry(partial(reader.read, chunk), request.settings, never=CLUSTER_WIDE)
 
-    def __init__(self, request: ObjectRequest, response: BaseHTTPResponse | None = None) -> None:
-        response = response or request.send()
+
+def read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes:
+    """Return the bytes of an object from a first to a last one, both included; see `read_ranges`.
+
+    Raises:
+        IncompleteReadError: The object ends before.
+        AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
+    """
+    return next(read_ranges(request, [(first_byte, last_byte + 1)]))
+
+
+class _RangeReader:
+    """Reads chunks of ranges, all of one version of the object."""
+
+    def __init__(self, request: ObjectRequest, counters: ProcessCounters | None) -> None:
         self._request = request
-        self._tally = current_tally()  # what is asked for later, by the consumer, counts too
-        self.size = _size_of(response)
-        self._version = _version_of(response)
-        self._position = request.begin
-        self._response: BaseHTTPResponse | None = response
-        self._response_position = request.begin
-        self._response_end = self.size
-        self._range_bytes = request.settings.read_ahead_bytes
-        self._checksum = Checksum(response.headers, request.label) if request.is_verified else None
-        self._checked = 0
+        self._counters = counters
+        # GetBatch asks no cloud: docs/get_batch.md
+        self._can_batch = request.url.provider == "ais" and can_batch(request)
+        self._version: ObjectVersion | None = None  # until the first response
 
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
+    def read(self, ranges: list[Range]) -> list[bytes]:
+        """Return the bytes of a chunk of ranges."""
+        wanted = [one for one in ranges if one[0] < one[1]]
+        with counting(self._counters):
+            contents = iter(self._read(wanted))
+        return [next(contents) if begin < end else b"" for begin, end in ranges]
 
-    def seekable(self) -> bool:
-        """Say yes: by range requests."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is asked for before the next read."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"cannot seek to {base + offset}, before the object's beginning")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Read what comes next into `buffer` and return how many bytes."""
-        wanted = min(len(buffer), self.size - self._position)
-        if wanted <= 0:
-            return 0
-        data = self._read(wanted)
-        buffer[: len(data)] = data
-        return len(data)
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read up to `size` bytes; the inherited method would copy them twice more."""
-        if size < 0:
-            return self.readall()
-        wanted = min(size, self.size - self._position)
-        return self._read(wanted) if wanted > 0 else b""
-
-    def readall(self) -> bytes:
-        """Read from here to the end, in one piece."""
-        parts = []
-        while self._position < self.size:
-            parts.append(self._read(self.size - self._position))
-        return b"".join(parts)
-
-    def close(self) -> None:
-        """Hang up."""
-        self._hang_up()
-        super().close()
-
-    def _read(self, wanted: int) -> bytes:
-        """Read up to `wanted` bytes, at least one; the position is before the object's end."""
-        with counting(self._tally):
-            data = retry(lambda: self._receive(wanted), INTERRUPTIONS, self._request.settings)
-        self._verify(data)
-        self._position += len(data)
-        self._response_position = self._position
-        return data
-
-    def _verify(self, data: bytes) -> None:
-        """Add to the checksum what comes in order; after a jump the object is not verified."""
-        if self._checksum is None or self._position != self._checked:
-            return
-        self._checksum.update(data)
-        self._checked += len(data)
-        if self._checked == self.size:
-            self._checksum.check()
-
-    def _receive(self, wanted: int) -> bytes:
-        response = self._response_at_position()
-        skipped = self._position - self._response_position
+    def _read(self, ranges: list[Range]) -> list[bytes]:
+        if len(ranges) < _FEW_RANGES or not self._can_batch:
+            return [self._read_one(one) for one in ranges]
+        first = self._read_one(ranges[0])
         try:
-            with translated_errors(self._request.url, self._request.endpoint):
-                data = response.read(skipped + min(wanted, self._response_end - self._position))
-            if len(data) <= skipped:
-                end = self._response_position + len(data)
-                raise IncompleteReadError(
-                    f"{self._request.label} ended after {end} of {self.size} bytes: read it again"
-                )
-        except INTERRUPTIONS:
-            self._hang_up()
-            raise
-        return data[skipped:] if skipped else data
+            between = self._read_batch(ranges[1:-1])
+        except ClusterError as error:
+            _logger.warning("reading ranges without GetBatch: %s", error)
+            self._can_batch = False
+            return self._read(ranges)
+        return [first, *between, self._read_one(ranges[-1])]
 
-    def _response_at_position(self) -> BaseHTTPResponse:
-        skipped = self._position - self._response_position
-        if (
-            self._response is not None
-            and self._position < self._response_end
-            # Reading over a short gap is cheaper than another request.
-            and 0 <= skipped <= self._request.settings.read_ahead_bytes
-        ):
-            return self._response
-        return self._ask_for_range(goes_on=self._position == self._response_end)
+    def _read_one(self, one: Range) -> bytes:
+        begin, end = one
+        response = self._response(begin, end - 1)
+        with translated_errors(self._request.url, self._request.endpoint):
+            content = response.read()
+        response.release_conn()
+        self._check_length(one, len(content))
+        return content
 
-    def _ask_for_range(self, *, goes_on: bool) -> BaseHTTPResponse:
-        self._hang_up()
-        read_ahead = self._request.settings.read_ahead_bytes
-        self._range_bytes = 2 * self._range_bytes if goes_on else read_ahead
-        end = min(self._position + self._range_bytes, self.size)
-        response = self._request.send(self._position, end - 1)
-        self._check(response)
-        self._response = response
-        self._response_position, self._response_end = self._position, end
+    def _response(self, first_byte: int, last_byte: int) -> BaseHTTPResponse:
+        if self._version:
+            return self._version.request_range(first_byte, last_byte)
+        response = self._request.send(first_byte, last_byte)
+        self._version = ObjectVersion(self._request, response)
         return response
 
-    def _check(self, response: BaseHTTPResponse) -> None:
-        """Raise unless `response` has a range of the very object that was opened."""
-        label = self._request.label
-        version = _version_of(response)
-        if any(self._version.get(name, value) != value for name, value in version.items()):
-            response.close()
-            raise ObjectChangedError(f"{label} was replaced while it was read: open it again")
-        if response.status != HTTPStatus.PARTIAL_CONTENT:
-            response.close()
-            raise ClusterError(f"the cluster serves no ranges of {label}: copy it to ais:// first")
+    def _read_batch(self, ranges: list[Range]) -> list[bytes]:
+        contents: list[bytes] = []
+        stream = BatchStream([self._request] * len(ranges), ranges)
+        try:
+            for one in ranges:
+                self._check_length(one, stream.next_size(self._request))
+                contents.append(stream.content())
+            stream.finish()
+        finally:
+            stream.close()
+        return contents
 
-    def _hang_up(self) -> None:
-        if self._response is None:
-            return
-        if self._response_position == self._response_end:
-            self._response.release_conn()
-        else:
-            self._response.close()
-        self._response = None
-
-
-def _size_of(response: BaseHTTPResponse) -> int:
-    """Return the bytes of the whole object, of which the response may have a range."""
-    _, _, total = response.headers.get("Content-Range", "").rpartition("/")
-    return int(total or response.headers["Content-Length"])
+    def _check_length(self, one: Range, length: int) -> None:
+        begin, end = one
+        if length != end - begin:
+            raise IncompleteReadError(
+                f"{length} bytes came of bytes {begin} to {end - 1} of {self._request.label}"
+            )
 
 
-def _version_of(response: BaseHTTPResponse) -> dict[str, str]:
-    # A remote object that the cluster has just begun to cache has not all of them yet.
-    headers = response.headers
-    return {name: headers[name] for name in _VERSION_HEADERS if name in headers}
+def _chunks(ranges: Sequence[Range], most_bytes: int) -> Iterator[list[Range]]:
+    """Split ranges into lists that are not too long, nor have too many bytes."""
+    chunk: list[Range] = []
+    size = 0
+    for begin, end in ranges:
+        if chunk and (len(chunk) == _MOST_RANGES or size + end - begin > most_bytes):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append((begin, end))
+        size += end - begin
+    if chunk:
+        yield chunk

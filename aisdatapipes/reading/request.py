@@ -1,30 +1,29 @@
-"""Fetching: one request for one object, whole or by byte range."""
+"""Requests: one for one object, whole or by byte range."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import cast
 
-from aistore.sdk import Object
-from aistore.sdk.etl import ETLConfig
 from aistore.sdk.types import BucketEntry
 from urllib3.response import BaseHTTPResponse
 
-from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.client.connection import bucket_for, sdk_object
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import increment
-from aisdatapipes.reading.direct import ask_target
-from aisdatapipes.urls import ParsedURL, parse_object_url
+from aisdatapipes.reading.direct import request_target
+from aisdatapipes.types import ETLConfig, Object
+from aisdatapipes.urls import ParsedURL, is_utf8, parse_object_url
 
-__all__ = ["ETLConfig", "ObjectRequest"]
+__all__ = ["ObjectRequest"]
 
 
 @dataclass(frozen=True)
 class ObjectRequest:
-    """What it takes to ask for an object, now or in another process: plain data.
+    """What it takes to request an object, now or in another process: plain data.
 
     Attributes:
         url: The object, and the ETL that the cluster applies to it, if any.
@@ -67,8 +66,8 @@ class ObjectRequest:
 
         Raises:
             InvalidURLError: `url` is not that of an object, or it is a full URL of another
-                cluster: data must not decide where requests, and with them tokens, go. Or it asks
-                for an ETL, whose results have no checksums, and `is_verified`.
+                cluster: data must not decide where requests, and with them tokens, go. Or it wants
+                an ETL, whose results have no checksums, and `is_verified`.
         """
         parsed = parse_object_url(url)
         if parsed.endpoint not in ("", endpoint):
@@ -79,11 +78,11 @@ class ObjectRequest:
             raise InvalidURLError(
                 f"{url!r} is what an ETL makes, which has no checksum: leave out verify"
             )
-        asked = replace(parsed, etl=etl) if etl and not parsed.etl else parsed
-        return cls(asked, endpoint, settings, is_verified)
+        parsed = replace(parsed, etl=etl) if etl and not parsed.etl else parsed
+        return cls(parsed, endpoint, settings, is_verified)
 
     def send(self, first_byte: int | None = None, last_byte: int | None = None) -> BaseHTTPResponse:
-        """Ask for the object, or for a range of its bytes.
+        """Request the object, or a range of its bytes.
 
         Args:
             first_byte: Where to begin; None for `begin`.
@@ -101,7 +100,7 @@ class ObjectRequest:
         byte_range = "" if whole else f"bytes={first_byte}-{'' if last_byte is None else last_byte}"
         increment("requests")
         with translated_errors(self.url, self.endpoint):
-            if self.etl and whole and (response := self._ask_target(self.etl)):
+            if self.etl and whole and (response := self._request_target(self.etl)):
                 return response
             reader = self.sdk_object().get_reader(
                 byte_range=byte_range or None,
@@ -109,12 +108,12 @@ class ObjectRequest:
             )
             return reader.raw()
 
-    def _ask_target(self, etl: ETLCall) -> BaseHTTPResponse | None:
-        """Ask for what an ETL makes: many small requests, which concurrency has to pay for."""
-        if self.url.uuid or self.url.namespace:
+    def _request_target(self, etl: ETLCall) -> BaseHTTPResponse | None:
+        """Request what an ETL makes: many small requests, which concurrency has to pay for."""
+        if self.url.uuid or self.url.namespace or not is_utf8(self.url.name):
             return None
         bucket = bucket_for(self.url, self.endpoint, self.settings)
-        return ask_target(bucket, self.url.name, {**bucket.qparam, **etl.fields()})
+        return request_target(bucket, self.url.name, {**bucket.qparam, **etl.fields()})
 
     def ask_size(self) -> int:
         """Ask the cluster for the object's bytes, by a HEAD request.
@@ -135,4 +134,4 @@ class ObjectRequest:
         name, props = self.url.name, None
         if size is not None:
             props = BucketEntry(n=name, s=size).generate_object_props()
-        return bucket_for(self.url, self.endpoint, self.settings).object(name, props)
+        return sdk_object(bucket_for(self.url, self.endpoint, self.settings), name, props)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from aisdatapipes.client.settings import Settings
+from aisdatapipes.errors import RETRYABLE
 from aisdatapipes.metrics.counters import increment
 
 __all__ = ["retry"]
@@ -14,25 +15,28 @@ __all__ = ["retry"]
 _T = TypeVar("_T")
 
 
-def retry(action: Callable[[], _T], on: tuple[type[Exception], ...], settings: Settings) -> _T:
-    """Return what `action` returns; call it again when it raises one of `on`.
+def retry(
+    action: Callable[[], _T], settings: Settings, never: tuple[type[Exception], ...] = ()
+) -> _T:
+    """Return what `action` returns; call it again when it raises a `RETRYABLE` error.
 
     Args:
-        action: What to do; it takes up where it failed, or begins anew.
-        on: The errors that another attempt may mend.
+        action: What to do; it goes on where it failed, or begins again.
         settings: Number of retries, pauses between them, and the deadline for all.
+        never: The errors among them that are raised at once.
 
     Raises:
         Exception: What the last attempt raised.
 
     Example:
-        >>> answers = iter([TimeoutError(), "here"])
+        >>> from aisdatapipes.errors import ClusterTimeoutError
+        >>> answers = iter([ClusterTimeoutError("too slow"), "here"])
         >>> def ask():
         ...     answer = next(answers)
         ...     if isinstance(answer, Exception):
         ...         raise answer
         ...     return answer
-        >>> retry(ask, (TimeoutError,), Settings(first_backoff_s=0.01))
+        >>> retry(ask, Settings(first_backoff_s=0.01))
         'here'
     """
     deadline = time.monotonic() + settings.retry_deadline_s
@@ -40,7 +44,9 @@ def retry(action: Callable[[], _T], on: tuple[type[Exception], ...], settings: S
     while True:
         try:
             return action()
-        except on:
+        except never:
+            raise
+        except RETRYABLE:
             attempt += 1
             pause_s = settings.backoff_s(attempt)
             if attempt > settings.max_retries or time.monotonic() + pause_s > deadline:

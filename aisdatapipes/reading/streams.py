@@ -12,14 +12,12 @@ from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.responses import TAIL_BYTES, broke_off
 from aisdatapipes.client.translation import failed_etl, translated_errors
-from aisdatapipes.errors import ChecksumError, ClusterTimeoutError, IncompleteReadError
-from aisdatapipes.reading.ranges import RangedObject
+from aisdatapipes.errors import CLUSTER_WIDE
+from aisdatapipes.reading.ranged_object import RangedObject
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
 
-__all__ = ["ObjectStream", "open_object", "read_range", "size_of"]
-
-_MENDABLE = (ChecksumError, IncompleteReadError, ClusterTimeoutError)
+__all__ = ["ObjectStream", "open_object", "size_of"]
 
 
 def open_object(request: ObjectRequest) -> IO[bytes]:
@@ -37,7 +35,8 @@ def open_object(request: ObjectRequest) -> IO[bytes]:
         ETLFailedError: An ETL could make nothing of it, or broke off in the middle.
         AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
     """
-    return retry(lambda: _open(request), _MENDABLE, request.settings)
+    # Of a cluster that cannot be reached the client itself has tried every node again.
+    return retry(lambda: _open(request), request.settings, never=CLUSTER_WIDE)
 
 
 def _open(request: ObjectRequest) -> IO[bytes]:
@@ -51,28 +50,6 @@ def _open(request: ObjectRequest) -> IO[bytes]:
         return io.BytesIO(ranges.readall())
 
 
-def read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes:
-    """Return the bytes of an object from a first to a last one, both included.
-
-    Raises:
-        IncompleteReadError: The cluster sent fewer.
-        AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
-    """
-    return retry(lambda: _read_range(request, first_byte, last_byte), _MENDABLE, request.settings)
-
-
-def _read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes:
-    response = request.send(first_byte, last_byte)
-    with translated_errors(request.url, request.endpoint):
-        content = response.read()
-    response.release_conn()
-    if len(content) != last_byte + 1 - first_byte:
-        raise IncompleteReadError(
-            f"{len(content)} bytes came of bytes {first_byte} to {last_byte} of {request.label}"
-        )
-    return content
-
-
 def size_of(file: IO[bytes]) -> int:
     """Return the bytes of a file that `open_object` opened; its position does not matter."""
     if isinstance(file, io.BytesIO):
@@ -83,14 +60,14 @@ def size_of(file: IO[bytes]) -> int:
 class ObjectStream(io.BufferedReader):
     """A big object as a seekable file that holds ``settings.read_ahead_bytes`` of it.
 
-    Reading on uses one connection from beginning to end. A jump to another position asks for
+    Reading on uses one connection from beginning to end. A jump to another position requests
     that range only, first for ``read_ahead_bytes`` and then for ever longer ranges as the
-    reading goes on. A connection that breaks is taken up again where it broke. Pickling it
-    gives a stream that opens anew, at the same position, in the process that unpickles it.
+    reading goes on. A connection that breaks goes on where it broke. Pickling it gives
+    a stream that opens again, at the same position, in the process that unpickles it.
 
     Args:
         request: What to read.
-        response: The answer to ``request.send()``, body unread; asked for if not given.
+        response: The answer to ``request.send()``, body unread; requested if not given.
 
     Raises:
         ObjectChangedError: While reading, the object was replaced by another version.

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 
-from aisdatapipes.errors import AISPipeError
+from aisdatapipes.errors import CLUSTER_WIDE, AISPipeError
 from aisdatapipes.listing.bucket_listing import list_members
-from aisdatapipes.reading.options import NEVER_SKIPPED
+from aisdatapipes.reading.ranges import read_range
 from aisdatapipes.reading.request import ObjectRequest
-from aisdatapipes.reading.streams import open_object, read_range
+from aisdatapipes.reading.streams import open_object
 from aisdatapipes.shards.samples import samples_of
 from aisdatapipes.tar import TarReader, key_of
 
@@ -73,7 +73,7 @@ def _counted(counts: Iterable[Callable[[], int]], unreadable: int | None) -> byt
     def count(one: Callable[[], int]) -> int:
         try:
             return one()
-        except NEVER_SKIPPED:
+        except CLUSTER_WIDE:
             raise
         except AISPipeError:
             if unreadable is None:

@@ -9,7 +9,7 @@ from typing import IO
 
 from aisdatapipes.errors import AISPipeError, BadArchiveError
 from aisdatapipes.metrics.counters import ProcessCounters
-from aisdatapipes.reading.options import Skips
+from aisdatapipes.reading.options import ErrorHandler
 from aisdatapipes.reading.streams import size_of
 from aisdatapipes.shards.openings import Place, ShardOpenings
 from aisdatapipes.shards.samples import check_size, unbuffered
@@ -36,7 +36,7 @@ class ShardFiles:
         counts: How many files each shard must have; None if that is unknown.
     """
 
-    def __init__(self, stream: ShardStream, skips: Skips, tally: ProcessCounters) -> None:
+    def __init__(self, stream: ShardStream, skips: ErrorHandler, tally: ProcessCounters) -> None:
         self.counts: Sequence[int] | None = None
         self._stream = stream
         self._skips = skips

@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from itertools import islice
 from typing import IO
 
 from aisdatapipes.errors import AISPipeError, ObjectChangedError
 from aisdatapipes.manifests.manifest import ManifestEntry
 from aisdatapipes.metrics.counters import ProcessCounters
-from aisdatapipes.reading.options import ErrorPolicy, ReadOptions, Skips
-from aisdatapipes.reading.prefetcher import read_objects
+from aisdatapipes.reading.options import ErrorHandler, ErrorPolicy, ReadOptions
+from aisdatapipes.reading.prefetcher import prefetch
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import ObjectStream, size_of
 from aisdatapipes.tar import Sample, SupportsRead, TarReader, group_samples
@@ -46,16 +45,17 @@ def read_samples(
         IncompleteReadError: A shard ends before the end mark of a tar.
         AISPipeError: A shard cannot be read.
     """
-    skips = Skips(policy, tally)
-    shards = read_objects(urls, parse, replace(SHARD_OPTIONS, policy=policy), tally, skips)
-    with closing(shards):
-        for url, file in shards:
-            for sample in _read_shard(url, file, skips, tally):
-                yield url, sample
+    skips = ErrorHandler(policy, tally)
+    with closing(prefetch(urls, parse, SHARD_OPTIONS, tally)) as shards:
+        for outcome in shards:
+            url = outcome.item
+            if file := outcome.file_by(skips, url):
+                for sample in _read_shard(url, file, skips, tally):
+                    yield url, sample
 
 
 def _read_shard(
-    url: str, file: IO[bytes], skips: Skips, tally: ProcessCounters
+    url: str, file: IO[bytes], skips: ErrorHandler, tally: ProcessCounters
 ) -> Iterator[Sample]:
     done = 0
     try:

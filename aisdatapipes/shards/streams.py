@@ -8,16 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from aistore.sdk import DataShard
-
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.distributed.shared_once import SharedOnce
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.listing.bucket_listing import url_of
 from aisdatapipes.manifests.manifest import Manifest
-from aisdatapipes.reading.request import ETLConfig, ObjectRequest
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.shards.counts import count_files
 from aisdatapipes.shards.pairing import Pairing
+from aisdatapipes.types import DataShard, ETLConfig
 
 __all__ = ["DataShard", "PairedStreams", "ShardStream"]
 

@@ -1,0 +1,77 @@
+"""Versions: whether what one response has of an object is of the same content as another's."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from urllib3.response import BaseHTTPResponse
+
+from aisdatapipes.errors import ClusterError, IncompleteReadError, ObjectChangedError
+from aisdatapipes.reading.request import ObjectRequest
+
+__all__ = ["ObjectVersion"]
+
+_HEADERS = ("Ais-Version", "Ais-Checksum-Value", "ETag", "Last-Modified")
+
+
+class ObjectVersion:
+    """What tells an object from another one that takes its place while it is read.
+
+    That is its size, and what the cluster sends of version, checksum, ETag and time. In a bucket
+    that keeps neither versions nor checksums, an object of the same size cannot be told apart.
+
+    Args:
+        request: What is read.
+        response: The first response for it.
+
+    Attributes:
+        size: Bytes of the whole object.
+    """
+
+    def __init__(self, request: ObjectRequest, response: BaseHTTPResponse) -> None:
+        self.size = _size_of(response)
+        self._request = request
+        self._marks = _marks_of(response)
+
+    def request_range(self, first_byte: int, last_byte: int) -> BaseHTTPResponse:
+        """Request a range of this very object, by its first and last byte.
+
+        Raises:
+            ObjectChangedError: There is another one now.
+            AISPipeError: There is none, or the cluster serves no ranges of it.
+        """
+        try:
+            response = self._request.send(first_byte, last_byte)
+        except IncompleteReadError:  # it ends before the range
+            raise self._changed() from None
+        self._check(response)
+        return response
+
+    def _check(self, response: BaseHTTPResponse) -> None:
+        # A remote object that the cluster has just begun to cache has not all marks yet.
+        marks = _marks_of(response)
+        is_other = any(self._marks.get(name, mark) != mark for name, mark in marks.items())
+        is_range = response.status == HTTPStatus.PARTIAL_CONTENT
+        if is_other or (is_range and _size_of(response) != self.size):
+            response.close()
+            raise self._changed()
+        if not is_range:
+            response.close()
+            raise ClusterError(
+                f"the cluster serves no ranges of {self._request.label}: copy it to ais:// first"
+            )
+
+    def _changed(self) -> ObjectChangedError:
+        return ObjectChangedError(
+            f"{self._request.label} was replaced while it was read: open it again"
+        )
+
+
+def _size_of(response: BaseHTTPResponse) -> int:
+    """Return the bytes of the whole object, of which the response may have a range."""
+    _, _, total = response.headers.get("Content-Range", "").rpartition("/")
+    return int(total or response.headers["Content-Length"])
+
+
+def _marks_of(response: BaseHTTPResponse) -> dict[str, str]:
+    return {name: response.headers[name] for name in _HEADERS if name in response.headers}

@@ -1,0 +1,22 @@
+"""Types of the AIStore SDK that the signatures of this package name, from one place."""
+
+from __future__ import annotations
+
+from aistore.sdk import AISSource, Bucket, DataShard, Object
+from aistore.sdk.etl import ETLConfig
+from aistore.sdk.multiobj import ObjectGroup
+from aistore.sdk.provider import Provider
+
+__all__ = [
+    "AISSource",
+    "Bucket",
+    "DataShard",
+    "ETLConfig",
+    "Object",
+    "ObjectGroup",
+    "Provider",
+    "Source",
+]
+
+Source = AISSource | Object
+"""What the SDK can list objects of: `Bucket`, `ObjectGroup` or `Object`."""
