@@ -97,7 +97,7 @@ def draw(number: int) -> Case:
     """Return the case of a number."""
     random = Random(number)
     kind = random.choice(("objects", "shards", "shards", "streams", "streams"))
-    plan = random.choices(PLANS, (3, 6, 5, 3, 1, 1))[0]
+    plan = random.choices(PLANS, (4, 6, 5, 4, 2, 2))[0]
     rows = draw_rows(kind, random.randrange(LAYOUTS))
     case = Case(
         kind=kind,
@@ -150,7 +150,7 @@ def _with_errors(case: Case, random: Random) -> Case:
 
 def _with_loader(case: Case, random: Random) -> Case:
     is_stateful = case.plan in ("resume", "elastic", "end")
-    if case.plan == "busy" or random.random() < 0.65:
+    if case.plan == "busy" or random.random() < (0.4 if case.plan == "epochs" else 0.65):
         return case
     workers = random.choice((0, 1, 1, 2, 2, 3))
     return replace(
@@ -184,5 +184,8 @@ def _with_script(case: Case, random: Random) -> Case:
         stops = tuple(random.choice((0, 1, 2, 3, 5, 9)) for _ in worlds)
         return replace(case, stops=stops, worlds=worlds, carriers=(random.choice(carriers[:-1]),))
     if case.plan == "epochs":
-        return replace(case, epochs=(0, 1, 2), carriers=(random.choice(carriers[:4]),))
+        shuffle = case.shuffle or random.random() < 0.5
+        return replace(
+            case, shuffle=shuffle, epochs=(0, 1, 2), carriers=(random.choice(carriers[:4]),)
+        )
     return case
