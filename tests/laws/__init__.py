@@ -18,6 +18,8 @@ j     A state that was loaded is used for one epoch; the next one is whole.
 k     Every error is an `AISPipeError`, and comes only where the case gives a reason.
 ====  ==========================================================================================
 
-A new dataset joins by an adapter (`laws.adapters`). Every case is made of one number, its seed;
-``LAWS_CASE`` (JSON, printed with every finding) runs a single, reduced one.
+A new dataset joins by an adapter (`laws.adapters`). Every case is made of one number, its seed.
+The environment of ``pytest tests/test_laws.py`` chooses others than those of every run:
+``LAWS_MINUTES`` for as long as one likes, ``LAWS_SEED`` the first one, ``LAWS_CASE`` (JSON, printed
+with every finding) a single, reduced one.
 """

@@ -30,6 +30,7 @@ class Case:
         carriers: Into what each state is loaded.
         worlds: Ranks, and workers of each, that go on after each merge.
         epochs: The numbers of epochs, one after another.
+        number: What the case was drawn from; reduced cases keep it.
     """
 
     kind: str = "shards"
@@ -56,6 +57,7 @@ class Case:
     carriers: tuple[str, ...] = ("new",)
     worlds: tuple[tuple[int, int], ...] = ()
     epochs: tuple[int, ...] = (0,)
+    number: int | None = None
 
     @property
     def width(self) -> int:
@@ -113,7 +115,7 @@ def draw(number: int) -> Case:
         run=random.choice((1, 1, 2, 3)) if kind == "objects" else 1,
     )
     case = _with_loader(_with_errors(case, random), random)
-    return _with_script(case, random)
+    return replace(_with_script(case, random), number=number)
 
 
 def draw_rows(kind: str, layout: int) -> tuple[Row, ...]:

@@ -31,11 +31,11 @@ def reduced(case: Case, check: Check, which: str) -> tuple[Case, LawBrokenError 
     return case, found
 
 
-def report(number: int | None, case: Case, broken: LawBrokenError) -> str:
+def report(case: Case, broken: LawBrokenError) -> str:
     """Return what a person needs to see a finding again."""
-    origin = "" if number is None else f" (seed {number})"
     command = f"LAWS_CASE={shlex.quote(case.dumps())} python -m pytest tests/test_laws.py"
-    return f"{broken}\n  {case.kind}, {case.plan}{origin}; to see it again:\n  {command}"
+    origin = f"seed {case.number}, {case.kind}, {case.plan}"
+    return f"{broken}\n  {origin}; to see it again:\n  {command}"
 
 
 def _smaller(case: Case) -> Iterator[Case]:

@@ -260,13 +260,12 @@ def _busy(case: Case, store: Store, faults: FaultProxy) -> None:
     job = Job(case, store)
     sizes = [_size(job.dataset(rank)) for rank in range(case.world)]
     for rank, expected in enumerate(epoch.ranks):
-        dataset, found = None, None
-        is_early = not job.adapter.lists
         try:
-            if is_early:
+            if job.adapter.lists:  # under the rule it would raise before it counts
+                dataset = job.dataset(rank, endpoint=faults.endpoint)
+            else:
                 with faults.rule(_BUSY):
                     dataset = job.dataset(rank, endpoint=faults.endpoint)
-            dataset = dataset or job.dataset(rank, endpoint=faults.endpoint)
             _check_size(dataset, sizes[rank], faults)
             found = Session(case, dataset).take()
         except AISPipeError:

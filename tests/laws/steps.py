@@ -48,6 +48,7 @@ def read_whole(case: Case, store: Store, epoch: int = 0) -> Lanes:
         carriers=("new",),
         worlds=(),
         epochs=(0,),
+        number=None,
     )
     if (how, epoch) not in store.known:
         lanes = lanes_of(Job(how, store).epoch(epoch), case.workers)
