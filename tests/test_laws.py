@@ -41,7 +41,9 @@ def chosen() -> list[Any]:
     if minutes := float(os.environ.get("LAWS_MINUTES", "0")):
         first = int(os.environ.get("LAWS_SEED", random.randrange(10**9)))
         limit = pytest.mark.timeout(60 * minutes + 600)
-        return [pytest.param(minutes, map(draw, itertools.count(first)), id=f"{first}", marks=limit)]
+        return [
+            pytest.param(minutes, map(draw, itertools.count(first)), id=f"{first}", marks=limit)
+        ]
     first = int(os.environ.get("LAWS_SEED", "0"))
     blocks = [range(at, at + BLOCK) for at in range(first, first + CASES, BLOCK)]
     return [pytest.param(None, map(draw, block), id=f"{block.start}") for block in blocks]

@@ -34,7 +34,7 @@ class Give:
         return self.contents[self.prefix + url.partition(self.prefix)[2]]
 
 
-def give_nothing(url: str, error: Exception) -> None:  # noqa: ARG001
+def give_nothing(url: str, error: Exception) -> None:
     """Skip, as an ``on_error`` function may."""
 
 

@@ -29,6 +29,7 @@ class Case:
         stops: After how many steps the reading stops, one after another.
         carriers: Into what each state is loaded.
         worlds: Ranks, and workers of each, that go on after each merge.
+        is_peeked: Whether a merged state is taken and loaded once more before the first step.
         epochs: The numbers of epochs, one after another.
         number: What the case was drawn from; reduced cases keep it.
     """
@@ -56,6 +57,7 @@ class Case:
     stops: tuple[int, ...] = ()
     carriers: tuple[str, ...] = ("new",)
     worlds: tuple[tuple[int, int], ...] = ()
+    is_peeked: bool = False
     epochs: tuple[int, ...] = (0,)
     number: int | None = None
 
@@ -82,7 +84,9 @@ class Case:
         """Return the case that `dumps` wrote."""
         found: dict[str, Any] = {name: _frozen(one) for name, one in json.loads(text).items()}
         if "rows" in found:
-            found["rows"] = tuple(Row(**{k: _frozen(v) for k, v in r.items()}) for r in found["rows"])
+            found["rows"] = tuple(
+                Row(**{k: _frozen(v) for k, v in r.items()}) for r in found["rows"]
+            )
         return cls(**found)
 
 
@@ -184,7 +188,13 @@ def _with_script(case: Case, random: Random) -> Case:
             for _ in range(count)
         )
         stops = tuple(random.choice((0, 1, 2, 3, 5, 9)) for _ in worlds)
-        return replace(case, stops=stops, worlds=worlds, carriers=(random.choice(carriers[:-1]),))
+        return replace(
+            case,
+            stops=stops,
+            worlds=worlds,
+            carriers=(random.choice(carriers[:-1]),),
+            is_peeked=random.random() < 0.5,
+        )
     if case.plan == "epochs":
         shuffle = case.shuffle or random.random() < 0.5
         return replace(

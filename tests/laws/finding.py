@@ -16,6 +16,10 @@ Check = Callable[[Case], LawBrokenError | None]
 """Returns what a case breaks."""
 
 _SECONDS = 20.0
+_OPTIONS = (
+    *("mode", "drop_last", "start", "prefetch", "is_persistent", "snapshot", "is_peeked"),
+    *("shuffle", "seed", "run", "is_listed", "buffer"),
+)
 
 
 def reduced(case: Case, check: Check, which: str) -> tuple[Case, LawBrokenError | None]:
@@ -40,28 +44,32 @@ def report(case: Case, broken: LawBrokenError) -> str:
 
 def _smaller(case: Case) -> Iterator[Case]:
     """Yield cases that are simpler by one thing."""
-    for at in range(len(case.rows)):
-        if len(case.rows) > 1:
-            yield replace(case, rows=case.rows[:at] + case.rows[at + 1 :])
+    yield from _with_fewer_rows(case)
     plain = Case()
     for name in ("workers", "batch", "world"):
         if getattr(case, name) > getattr(plain, name):
             yield replace(case, **{name: getattr(case, name) - 1})
-    for name in ("mode", "drop_last", "start", "prefetch", "is_persistent", "snapshot", "shuffle"):
-        if getattr(case, name) != getattr(plain, name):
-            yield replace(case, **{name: getattr(plain, name)})
-    for name in ("seed", "run", "is_listed", "buffer"):
+    for name in _OPTIONS:
         if getattr(case, name) != getattr(plain, name):
             yield replace(case, **{name: getattr(plain, name)})
     if len(case.stops) > 1:
-        yield replace(
-            case, stops=case.stops[:-1], carriers=case.carriers[: len(case.stops) - 1] or ("new",),
-            worlds=case.worlds[:-1],
-        )
+        fewer = len(case.stops) - 1
+        carriers = case.carriers if case.worlds else case.carriers[:fewer]
+        yield replace(case, stops=case.stops[:fewer], carriers=carriers, worlds=case.worlds[:fewer])
+    yield from _with_simpler_rows(case)
+
+
+def _with_fewer_rows(case: Case) -> Iterator[Case]:
+    if len(case.rows) > 1:
+        for at in range(len(case.rows)):
+            yield replace(case, rows=case.rows[:at] + case.rows[at + 1 :])
+
+
+def _with_simpler_rows(case: Case) -> Iterator[Case]:
     for at, row in enumerate(case.rows):
-        simple = replace(row, formats=("ustar",) * case.width)
-        if simple != row:
-            yield replace(case, rows=(*case.rows[:at], simple, *case.rows[at + 1 :]))
+        simpler = [replace(row, formats=("ustar",) * case.width)]
         if row.count > 1 and not row.is_broken:
-            fewer = replace(row, count=row.count - 1)
-            yield replace(case, rows=(*case.rows[:at], fewer, *case.rows[at + 1 :]))
+            simpler.append(replace(row, count=row.count - 1))
+        for one in simpler:
+            if one != row:
+                yield replace(case, rows=(*case.rows[:at], one, *case.rows[at + 1 :]))

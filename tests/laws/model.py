@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 from laws.cases import Case
 from laws.jobs import Lanes
 from laws.shards import base, readable, replaced, samples_of
 
-__all__ = ["LawBrokenError", "Model", "law"]
+__all__ = ["LawBrokenError", "Model", "equal", "law"]
 
 
 class LawBrokenError(Exception):
@@ -34,6 +36,22 @@ def law(which: str, holds: object, why: str) -> None:
     """
     if not holds:
         raise LawBrokenError(which, why)
+
+
+def equal(which: str, found: list[Any], expected: list[Any], what: str) -> None:
+    """Check that steps are those that a law demands.
+
+    Raises:
+        LawBrokenError: They are not.
+    """
+    law(which, found == expected, f"{what}: {_text(found)} in place of {_text(expected)}")
+
+
+def _text(steps: Any) -> str:
+    """Return steps as worker:sample."""
+    if isinstance(steps, tuple) and len(steps) == 2 and isinstance(steps[0], int):
+        return f"{steps[0]}:{steps[1]}"
+    return f"[{' '.join(map(_text, steps))}]"
 
 
 @dataclass
@@ -91,7 +109,7 @@ class Model:
 
     def check_partition(self, lanes: Lanes) -> None:
         """Check that lanes have every sample exactly once: laws a and g."""
-        found = Counter(map(base, sum(lanes.values(), [])))
+        found = Counter(map(base, chain.from_iterable(lanes.values())))
         expected = Counter(self.every)
         text = f"never {sorted(expected - found)}, too often {sorted(found - expected)}: {lanes}"
         law("a", found == expected, text)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 from aisdatapipes.errors import AISPipeError, TooManyErrorsError
 from laws.adapters import ADAPTERS
+from laws.cases import Case
 from laws.jobs import Job, Lanes, Session, Step, lanes_of
 from laws.model import Model, law
 from laws.store import Store
-
-from laws.cases import Case
 
 __all__ = ["Epoch", "expects_no_sample", "read_epoch", "read_whole"]
 
@@ -48,6 +47,7 @@ def read_whole(case: Case, store: Store, epoch: int = 0) -> Lanes:
         carriers=("new",),
         worlds=(),
         epochs=(0,),
+        is_peeked=False,
         number=None,
     )
     if (how, epoch) not in store.known:
@@ -156,10 +156,10 @@ def _bounds(
         return 0, 0
     if case.uneven == "keep":
         return len(given[key]), len(given[key])
-    if not ADAPTERS[case.kind].is_even_after_skips and not case.is_whole and case.on_error != "give":
-        spare = max(alleged) - len(owned[key]) if case.uneven == "pad" else min(alleged) - len(owned[key])
-        return len(given[key]) + min(spare, 0), len(given[key]) + max(spare, 0)
     choose = max if case.uneven == "pad" else min
+    if not ADAPTERS[case.kind].is_even_after_skips and case.on_error != "give":
+        spare = choose(alleged) - len(owned[key])  # evened out by what was listed
+        return len(given[key]) + min(spare, 0), len(given[key]) + max(spare, 0)
     return choose(own), choose(alleged)
 
 

@@ -92,7 +92,8 @@ class Store:
         """
         self._restore(layout)
         if not is_listing:
-            self._delete(layout, {name for name, why in layout.fleeting.items() if why == "missing"})
+            missing = {name for name, why in layout.fleeting.items() if why == "missing"}
+            self._delete(layout, missing)
         try:
             return make()
         finally:
