@@ -26,7 +26,7 @@ class Case:
         mode: Whether the dataset is iterated alone, by torch's loader, or by the one with a state.
         workers: Of the loader.
         batch: Its batch size; 0 for None.
-        stops: After how many steps the reading stops, one after another.
+        stops: After how many steps the reading stops, one after another; negative before the end.
         carriers: Into what each state is loaded.
         worlds: Ranks, and workers of each, that go on after each merge.
         is_peeked: Whether a merged state is taken and loaded once more before the first step.
@@ -156,7 +156,7 @@ def _with_errors(case: Case, random: Random) -> Case:
 
 def _with_loader(case: Case, random: Random) -> Case:
     is_stateful = case.plan in ("resume", "elastic", "end")
-    if case.plan == "busy" or random.random() < (0.4 if case.plan == "epochs" else 0.65):
+    if case.plan == "busy" or random.random() < (0.4 if case.plan == "epochs" else 0.6):
         return case
     workers = random.choice((0, 1, 1, 2, 2, 3))
     return replace(
@@ -177,7 +177,9 @@ def _with_script(case: Case, random: Random) -> Case:
     """Choose what is done, in the plan of the case."""
     carriers = ("new", "same", "deepcopy", "pickle", "loaded deepcopy", "loaded pickle", "buffer")
     if case.plan == "resume":
-        stops = tuple(random.choice((0, 1, 1, 2, 3, 5, 9, 99)) for _ in range(random.randint(1, 3)))
+        stops = tuple(
+            random.choice((0, 1, 1, 2, 3, 5, 99, -1, -1, -2)) for _ in range(random.randint(1, 3))
+        )
         chosen = tuple(random.choice(carriers) for _ in stops)
         return replace(case, stops=stops, carriers=chosen, epochs=(random.choice((0, 0, 3)),))
     if case.plan == "elastic":
