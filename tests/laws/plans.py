@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from aisdatapipes.errors import StateMismatchError
+from aisdatapipes.errors import BadArchiveError, StateMismatchError
 from laws.adapters import ADAPTERS
 from laws.cases import Case
 from laws.elastic import read_elastic
 from laws.failures import check_busy, check_raises
 from laws.jobs import Job, Session, Step, carried
-from laws.model import LawBrokenError, equal, law
-from laws.steps import expects_no_sample, read_epoch, read_whole
+from laws.model import LawBrokenError, Model, equal, law
+from laws.steps import has_idle_rank, read_epoch, read_whole
 from laws.store import Store
 from support.faults import FaultProxy
 
@@ -42,17 +41,15 @@ def check(case: Case, store: Store, faults: FaultProxy) -> None:
 
 
 def _is_lawful(case: Case, store: Store, error: BaseException) -> bool:
-    """Whether nothing is left to give: the only thing other than an AISPipeError to be raised."""
-    worlds = [(case.world, case.workers), *case.worlds]
-    cases = [replace(case, world=world, workers=workers) for world, workers in worlds]
-    if case.plan == "elastic" and case.uneven == "drop" and "too few" in str(error):
-        return isinstance(error, ValueError)
+    """Whether equal steps cannot be: all would be dropped, or nothing is there to be repeated."""
+    if isinstance(error, BadArchiveError):
+        return case.uneven != "keep" and not case.is_whole and not Model(case).certain
+    if case.uneven != "drop" or not isinstance(error, ValueError) or "too few" not in str(error):
+        return False
+    if case.plan == "elastic" or not case.is_whole:
+        return True  # what is left after a stop, or a fault, may be too little
     epochs = {0, 1, *case.epochs}
-    return any(
-        expects_no_sample(one, read_whole(one, store, epoch), error)
-        for one in cases
-        for epoch in epochs
-    )
+    return any(has_idle_rank(case, read_whole(case, store, epoch)) for epoch in epochs)
 
 
 def _whole(case: Case, store: Store) -> None:
@@ -74,48 +71,46 @@ def _resume(case: Case, store: Store) -> None:
         for count, how in zip(case.stops, case.carriers, strict=True):
             left = len(expected) - len(found)
             found += session.take(min(count, left) if count >= 0 else max(left + count, 0))
-            going = _gone_on(case, store, rank, number, session, how)
             if how == "buffer" and _has_buffer(case):
-                if going:  # it was not refused, so nothing may be lost
-                    equal("c", sorted(found + going.take()), sorted(expected), "another buffer")
+                _check_buffer(case, store, rank, session, found, expected)
                 break
-            session = going or session
+            session = _gone_on(case, store, rank, number, session, how)
         else:
             found += session.take()
             text = f"rank {rank} stopped after {case.stops} steps"
             equal("c", found, expected, text)
-            if case.mode != "stateful" or not case.is_persistent:
-                equal("j", session.take(), expected, f"rank {rank}, the pass after the resume")
+            equal("j", session.take(), expected, f"rank {rank}, the pass after the resume")
 
 
 def _gone_on(
     case: Case, store: Store, rank: int, number: int, session: Session, how: str
-) -> Session | None:
-    """Load the state of a session into another one; None if that is refused: another buffer."""
+) -> Session:
+    """Load the state of a session into another one."""
     state = session.state()
     if how == "same":
         session.load(state)
         return session
     is_copy = how in ("deepcopy", "pickle")
-    changes = {"shuffle_buffer": case.buffer + 1} if how == "buffer" and _has_buffer(case) else {}
     session.close()
-    dataset = (
-        carried(how, session.dataset) if is_copy else Job(case, store).dataset(rank, **changes)
-    )
+    dataset = carried(how, session.dataset) if is_copy else Job(case, store).dataset(rank)
     dataset.set_epoch(number)
+    return _loaded(case, dataset, state, how)
+
+
+def _check_buffer(
+    case: Case, store: Store, rank: int, session: Session, head: list[Step], expected: list[Step]
+) -> None:
+    """A state of another shuffle buffer is refused, or nothing is lost by it."""
+    state = session.state()
+    session.close()
+    dataset = Job(case, store).dataset(rank, shuffle_buffer=case.buffer + 1)
+    dataset.set_epoch(case.epochs[0])
     try:
-        if case.mode == "direct":
-            dataset.load_state_dict(state)
-        going = Session(case, carried(how, dataset) if "loaded" in how else dataset)
-        if case.mode != "direct":
-            going.load(state)
-        if changes:
-            going.take(0)
+        tail = _loaded(case, dataset, state).take()
     except StateMismatchError:
-        if not changes:
-            raise
-        return None
-    return going
+        return
+    found, whole = (sorted(chain.from_iterable(steps)) for steps in (head + tail, expected))
+    equal("c", found, whole, f"rank {rank}, with another buffer")
 
 
 def _has_buffer(case: Case) -> bool:
@@ -147,10 +142,10 @@ def _end(case: Case, store: Store) -> None:
         session.take(len(steps))
         state = session.state()
         session.close()
-        same = _loaded(case, store, rank, 0, state)
+        same = _at_end(case, store, rank, 0, state)
         equal("c", same.take(), [], f"rank {rank}, the rest of an epoch at its end")
         if _can_go_on(case, steps):
-            found = _loaded(case, store, rank, 1, state).take()
+            found = _at_end(case, store, rank, 1, state).take()
             # The loader goes on with the worker whose turn it is.
             equal("c", sorted(found), sorted(then.ranks[rank]), f"rank {rank}, the next epoch")
 
@@ -166,10 +161,19 @@ def _can_go_on(case: Case, steps: list[Step]) -> bool:
     return len(steps) % case.snapshot == 0 if case.workers else len(steps[-1]) >= case.batch
 
 
-def _loaded(case: Case, store: Store, rank: int, number: int, state: Any) -> Session:
-    session = Job(case, store).session(rank)
-    session.load(state)
+def _at_end(case: Case, store: Store, rank: int, number: int, state: Any) -> Session:
+    session = _loaded(case, Job(case, store).dataset(rank), state)
     session.dataset.set_epoch(number)
+    return session
+
+
+def _loaded(case: Case, dataset: Any, state: Any, how: str = "") -> Session:
+    """Begin a session with a state that the dataset, or its loader, takes."""
+    if case.mode == "direct":
+        dataset.load_state_dict(state)
+    session = Session(case, carried(how, dataset) if "loaded" in how else dataset)
+    if case.mode != "direct":
+        session.load(state)
     return session
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from aisdatapipes.errors import AISPipeError, TooManyErrorsError
+from aisdatapipes.errors import TooManyErrorsError
 from laws.adapters import ADAPTERS
 from laws.cases import Case
 from laws.jobs import Job, Lanes, Session, Step, lanes_of
 from laws.model import Model, law
 from laws.store import Store
 
-__all__ = ["Epoch", "expects_no_sample", "read_epoch", "read_whole"]
+__all__ = ["Epoch", "has_idle_rank", "read_epoch", "read_whole"]
 
 
 @dataclass
@@ -163,13 +163,6 @@ def _bounds(
     return choose(own), choose(alleged)
 
 
-def expects_no_sample(case: Case, owned: Lanes, error: BaseException) -> bool:
-    """Whether a rank without a sample, which ``"drop"`` gives to all, is what was raised."""
-    if case.uneven != "drop" or "too few" not in str(error) or isinstance(error, AISPipeError):
-        return False
-    counts = [
-        [len(lane) for (_, w), lane in owned.items() if w == worker]
-        for worker in range(max(case.workers, 1))
-    ]
-    broken = not case.is_whole
-    return isinstance(error, ValueError) and (broken or any(min(one) == 0 for one in counts))
+def has_idle_rank(case: Case, owned: Lanes) -> bool:
+    """Whether ``"drop"`` would leave nothing for a worker, as a rank has no sample for it."""
+    return case.world > 1 and not all(owned.values())
