@@ -17,6 +17,7 @@ from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 from laws.cases import Case, draw
 from laws.finding import reduced, report
+from laws.known import KNOWN
 from laws.model import LawBrokenError
 from laws.plans import check
 from laws.store import Store
@@ -45,8 +46,10 @@ def chosen() -> list[Any]:
             pytest.param(minutes, map(draw, itertools.count(first)), id=f"{first}", marks=limit)
         ]
     first = int(os.environ.get("LAWS_SEED", "0"))
+    known = [pytest.param(None, [case], id=name) for name, case in KNOWN.items()]
     blocks = [range(at, at + BLOCK) for at in range(first, first + CASES, BLOCK)]
-    return [pytest.param(None, map(draw, block), id=f"{block.start}") for block in blocks]
+    drawn = [pytest.param(None, map(draw, block), id=f"{block.start}") for block in blocks]
+    return known + drawn
 
 
 @pytest.fixture(scope="module")
