@@ -9,7 +9,9 @@ PEER := .venv-peer
 comma := ,
 EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
-.PHONY: demo test lint format node bench clean
+MINUTES ?= 20
+
+.PHONY: demo test laws lint format node bench clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -18,6 +20,10 @@ demo: node
 test: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
 	@$(VENV)/bin/python -m pytest -n 3 --dist worksteal
+
+# The laws of the datasets in new random cases, for MINUTES; the first seed is the test's id.
+laws: $(READY)
+	@LAWS_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest -v tests/test_laws.py
 
 # Silent when all is well, so that a test run's summary stays the last thing printed.
 lint: $(READY)

@@ -1,0 +1,165 @@
+"""One adapter for each dataset class: how it is made, and which sample a thing it yields is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aistore.sdk import DataShard
+from torch.utils.data import get_worker_info
+
+from aisdatapipes import AISIterDataset, AISMultiShardStream, AISShardReader, Settings
+from laws.cases import Case
+from laws.store import Layout, Store
+
+__all__ = ["ADAPTERS", "Adapter", "Read"]
+
+Read = tuple[int, str]
+"""The worker that read a sample, and the sample."""
+
+HASTY = Settings(max_retries=1, first_backoff_s=0.001, max_backoff_s=0.001, retry_deadline_s=1.0)
+
+
+@dataclass(frozen=True)
+class Give:
+    """An ``on_error`` function that knows what to have in place of every object."""
+
+    contents: dict[str, bytes]
+    prefix: str
+
+    def __call__(self, url: str, error: Exception) -> bytes:  # noqa: ARG002
+        """Return the content."""
+        return self.contents[self.prefix + url.partition(self.prefix)[2]]
+
+
+def give_nothing(url: str, error: Exception) -> None:
+    """Skip, as an ``on_error`` function may."""
+
+
+class Adapter(ABC):
+    """What the suite has to know of one class of datasets.
+
+    Attributes:
+        lists: Whether the objects are listed when the dataset is made.
+        is_even_after_skips: Whether ranks make equally many steps whatever is skipped.
+        has_buffer: Whether it draws samples at random from a buffer.
+    """
+
+    lists = False
+    is_even_after_skips = True
+    has_buffer = False
+
+    @staticmethod
+    @abstractmethod
+    def identify(found: Any) -> Read:
+        """Return which sample it is, and check what it holds."""
+
+    @abstractmethod
+    def dataset(self, case: Case, store: Store, layout: Layout, options: dict[str, Any]) -> Any:
+        """Return the dataset of a case."""
+
+    def make(
+        self, case: Case, store: Store, rank: int, world: int, endpoint: str = "", **changes: Any
+    ) -> Any:
+        """Make the dataset of one rank, while the shards that vanish later are still there."""
+        layout = store.layout(case)
+        options: dict[str, Any] = {
+            "shuffle": case.shuffle,
+            "seed": case.seed,
+            "uneven": case.uneven,
+            "on_error": self._on_error(case, layout),
+            "max_errors": case.max_errors,
+            "rank": rank,
+            "world_size": world,
+            "settings": HASTY,
+            "transform": self.identify,
+            **changes,
+        }
+        options["endpoint"] = endpoint or store.endpoint
+        make = lambda: self.dataset(case, store, layout, options)  # noqa: E731
+        return store.made(layout, make, is_listing=self.lists)
+
+    @staticmethod
+    def _on_error(case: Case, layout: Layout) -> str | Callable[..., bytes | None]:
+        if case.on_error == "none":
+            return give_nothing
+        if case.on_error == "give":
+            return Give(layout.replacements, layout.prefix)
+        return case.on_error
+
+
+class Objects(Adapter):
+    """`AISIterDataset`: an object is a sample."""
+
+    is_even_after_skips = False  # as its docstring says
+
+    @staticmethod
+    def identify(found: tuple[str, bytes]) -> Read:
+        """The content repeats the number in the name."""
+        name, content = found
+        sample = content.decode()
+        assert f"{name.rpartition('/')[2]}-0" == sample.removeprefix("R:"), found
+        return _worker(), sample
+
+    def dataset(self, case: Case, store: Store, layout: Layout, options: dict[str, Any]) -> Any:
+        """With runs of objects for each worker."""
+        manifest = store.manifest(layout, is_listed=case.is_listed)
+        options["client_url"] = options.pop("endpoint")
+        return AISIterDataset(manifest=manifest, loader_batch_size=case.run, **options)
+
+
+class Shards(Adapter):
+    """`AISShardReader`: two members that share a key are a sample."""
+
+    has_buffer = True
+
+    @staticmethod
+    def identify(found: tuple[str, dict[str, bytes]]) -> Read:
+        """Both files name the sample."""
+        name, files = found
+        (content,) = set(files.values())
+        mark, _, sample = content.decode().partition("0|")
+        assert (name, sorted(files)) == (sample, ["a", "b"]), found
+        return _worker(), mark + sample
+
+    def dataset(self, case: Case, store: Store, layout: Layout, options: dict[str, Any]) -> Any:
+        """With a shuffle buffer."""
+        manifest = store.manifest(layout, is_listed=case.is_listed)
+        options["client_url"] = options.pop("endpoint")
+        options.setdefault("shuffle_buffer", case.buffer)
+        return AISShardReader(manifest=manifest, **options)
+
+
+class Streams(Adapter):
+    """`AISMultiShardStream`: the files of the same number in every stream are a sample."""
+
+    lists = True
+
+    @staticmethod
+    def identify(found: tuple[bytes, ...]) -> Read:
+        """All files have the same number, and each is of its own stream."""
+        marks = [file.decode().rpartition("|") for file in found]
+        (sample,) = {sample for _, _, sample in marks}
+        streams = [mark.removeprefix("R:") for mark, _, _ in marks]
+        assert streams == [str(number) for number in range(len(found))], found
+        is_replaced = any(mark.startswith("R:") for mark, _, _ in marks)
+        return _worker(), f"{'R:' if is_replaced else ''}{sample}"
+
+    def dataset(self, case: Case, store: Store, layout: Layout, options: dict[str, Any]) -> Any:
+        """One source for each stream."""
+        endpoint = options.pop("endpoint")
+        sources = [
+            DataShard(endpoint, store.bucket.name, prefix=f"{layout.prefix}s{stream}/")
+            for stream in range(case.width)
+        ]
+        return AISMultiShardStream(sources, **options)
+
+
+def _worker() -> int:
+    info = get_worker_info()
+    return info.id if info else 0
+
+
+ADAPTERS: dict[str, Adapter] = {"objects": Objects(), "shards": Shards(), "streams": Streams()}

@@ -1,0 +1,64 @@
+"""A state that does not fit is refused, where it would lose or repeat samples."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+from typing import Any
+
+import pytest
+from aistore.sdk import Bucket
+from torch.utils.data import DataLoader
+
+from aisdatapipes import AISIterDataset, AISShardReader
+from aisdatapipes.errors import StateMismatchError
+from conftest import PutObject
+from support.tars import shard
+
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+
+COUNT = 40
+
+
+def name_of(found: tuple[str, Any]) -> str:
+    """The name."""
+    return found[0]
+
+
+@pytest.mark.parametrize("is_packed", [False, True], ids=["plain", "gzip"])
+def test_another_shuffle_buffer_is_refused(
+    ais_bucket: Bucket, put_object: PutObject, is_packed: bool
+) -> None:
+    """The order of a shard depends on it, so the place where the run stood is not there."""
+    content = shard(0, COUNT)
+    put_object(ais_bucket, "0.tar", gzip.compress(content) if is_packed else content)
+    stopped = AISShardReader(ais_bucket, shuffle=True, shuffle_buffer=20)
+    assert len(list(itertools.islice(stopped, 15))) == 15
+    resumed = AISShardReader(ais_bucket, shuffle=True, shuffle_buffer=10)
+    with pytest.raises(StateMismatchError, match="shuffle_buffer"):
+        resumed.load_state_dict(stopped.state_dict())
+
+
+def test_the_shuffle_buffer_does_not_matter_without_shuffle(
+    ais_bucket: Bucket, put_object: PutObject
+) -> None:
+    """Then it is no part of the state's identity."""
+    put_object(ais_bucket, "0.tar", shard(0, COUNT))
+    stopped = AISShardReader(ais_bucket, shuffle_buffer=20, transform=name_of)
+    head = list(itertools.islice(stopped, 15))
+    resumed = AISShardReader(ais_bucket, shuffle_buffer=10, transform=name_of)
+    resumed.load_state_dict(stopped.state_dict())
+    assert head + list(resumed) == [f"{number:04d}" for number in range(COUNT)]
+
+
+@pytest.mark.parametrize("start", ["fork", "forkserver"])
+def test_a_plain_loader_has_no_state(ais_bucket: Bucket, put_object: PutObject, start: str) -> None:
+    """The dataset does not know what the workers read: it raises, and names the other loader."""
+    for number in range(COUNT):
+        put_object(ais_bucket, f"{number:02d}", b"x")
+    dataset = AISIterDataset(ais_bucket, transform=name_of)
+    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context=start)
+    samples = iter(loader)
+    assert len(list(itertools.islice(samples, 30))) == 30
+    with pytest.raises(StateMismatchError, match="StatefulDataLoader"):
+        dataset.state_dict()
