@@ -1,21 +1,23 @@
-"""Sharding: dealing the positions of an epoch to lanes, and what remains after a stop.
+"""Partition: how the positions of an epoch go to ranks and workers, and what a stop leaves.
 
-Rank r of W takes the places r, r + W, r + 2 W, … of the epoch's order. Its W-th part is dealt to
+Rank r of W takes the places r, r + W, r + 2 W, … of the epoch's order. Its W-th part goes to
 its K workers in runs, so that, with runs as long as the batches, a DataLoader makes the same
-batches for any number of workers. All ranks get equally many positions, and so do all workers
-of the same number: they make equally many steps, whatever the size of the batches.
+batches for any number of workers. With ``"pad"`` and ``"drop"`` all ranks get equally many
+positions, and so do all workers of the same number: they make equally many steps, whatever the
+size of the batches.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 
-from aisdatapipes.distributed.world import Lane
+from aisdatapipes.distributed.world import World
 
-__all__ = ["Dealing", "Share", "Uneven", "remaining"]
+__all__ = ["Partition", "Slice", "Uneven"]
 
 Uneven = Literal["pad", "drop", "keep"]
 """What happens where the ranks cannot have equally many: some positions come ``"pad"`` twice, or
@@ -23,21 +25,26 @@ are ``"drop"``ped; with ``"keep"`` some ranks have one more, and DDP may wait fo
 
 
 @dataclass(frozen=True)
-class Share:
-    """What one lane reads.
+class Slice:
+    """What one worker reads.
 
     Attributes:
         positions: In order.
-        repeats_last: Whether the last one is there to even out the ranks, and is another's.
+        padding: How many of them, at the end, are another worker's, to even out the ranks.
     """
 
     positions: torch.Tensor
-    repeats_last: bool = False
+    padding: int = 0
+
+    @property
+    def own(self) -> torch.Tensor:
+        """The positions without the padding."""
+        return self.positions[: len(self.positions) - self.padding]
 
 
 @dataclass(frozen=True)
-class Dealing:
-    """How an order is dealt.
+class Partition:
+    """How an order goes to the workers of all ranks.
 
     Args:
         world_size: Number of ranks.
@@ -49,9 +56,9 @@ class Dealing:
         ValueError: A number is less than 1, or `uneven` is none of the three.
 
     Example:
-        >>> dealing = Dealing(world_size=2, num_workers=2, run=2)
-        >>> for lane in dealing.lanes():
-        ...     print(lane, dealing.share(torch.arange(9), lane).positions.tolist())
+        >>> partition = Partition(world_size=2, num_workers=2, run=2)
+        >>> for worker in partition.workers():
+        ...     print(worker, partition.slice(torch.arange(9), worker).positions.tolist())
         rank 0 of 2, worker 0 of 2 [0, 2, 8]
         rank 1 of 2, worker 0 of 2 [1, 3, 0]
         rank 0 of 2, worker 1 of 2 [4, 6]
@@ -69,13 +76,18 @@ class Dealing:
         if self.uneven not in get_args(Uneven):
             raise ValueError(f"uneven is {self.uneven!r}: give 'pad', 'drop' or 'keep'")
 
-    def lanes(self) -> list[Lane]:
-        """Return every lane: all ranks of worker 0, then those of worker 1, …."""
-        return [
-            Lane(rank, self.world_size, worker, self.num_workers)
-            for worker in range(self.num_workers)
-            for rank in range(self.world_size)
-        ]
+    def worker(self, rank: int, worker: int) -> World:
+        """Return the worker with these numbers.
+
+        Raises:
+            ValueError: There is none.
+        """
+        return World(rank, self.world_size, worker, self.num_workers)
+
+    def workers(self) -> list[World]:
+        """Return every worker: all ranks' worker 0, then all ranks' worker 1, …."""
+        numbers = [(r, w) for w in range(self.num_workers) for r in range(self.world_size)]
+        return [self.worker(*both) for both in numbers]
 
     def rank_size(self, count: int, rank: int = 0) -> int:
         """Return how many of `count` positions this rank gets, all its workers together."""
@@ -83,33 +95,36 @@ class Dealing:
             return len(range(rank, count, self.world_size))
         return -(-count // self.world_size) if self.uneven == "pad" else count // self.world_size
 
-    def share(self, order: torch.Tensor, lane: Lane) -> Share:
-        """Return the part of `order` that `lane` reads."""
+    def dropped(self, count: int) -> int:
+        """Return how many of `count` positions no rank gets."""
+        return count % self.world_size if self.uneven == "drop" else 0
+
+    def slice(self, order: torch.Tensor, worker: World) -> Slice:
+        """Return the part of `order` that `worker` reads."""
         count = len(order)
-        in_rank = torch.arange(self.rank_size(count, lane.rank))
-        mine = in_rank[(in_rank // self.run) % self.num_workers == lane.worker]
-        places = lane.rank + self.world_size * mine
-        repeats = len(places) > 0 and bool(places[-1] >= count)
-        return Share(order[places % max(count, 1)], repeats)
+        in_rank = torch.arange(self.rank_size(count, worker.rank))
+        mine = in_rank[(in_rank // self.run) % self.num_workers == worker.worker]
+        places = worker.rank + self.world_size * mine
+        # Only the last one can be beyond the end: it is the first rank's, from the beginning.
+        padding = int((places >= count).sum())
+        return Slice(order[places % max(count, 1)], padding)
 
+    def remaining(self, order: torch.Tensor, consumed: Sequence[int]) -> torch.Tensor:
+        """Return what is left of an order: all but what its workers have consumed, in order.
 
-def remaining(order: torch.Tensor, dealing: Dealing, consumed: list[int]) -> torch.Tensor:
-    """Return what is left of a dealt order: all but what its lanes have consumed, in order.
+        A position that is padding too counts where it came first; a dropped one remains.
 
-    A repeated position counts where it was first dealt; a dropped one remains.
+        Args:
+            order: What went to the workers.
+            consumed: How many positions of its slice each has consumed, in their order.
 
-    Args:
-        order: What was dealt.
-        dealing: How.
-        consumed: How many of its positions each lane has consumed, in the order of the lanes.
-
-    Example:
-        >>> remaining(torch.arange(6), Dealing(world_size=2), [2, 1]).tolist()
-        [3, 4, 5]
-    """
-    ranks, workers, run = dealing.world_size, dealing.num_workers, dealing.run
-    place = torch.arange(len(order))
-    in_rank = place // ranks
-    lane = (in_rank // run) % workers * ranks + place % ranks
-    in_lane = in_rank // (run * workers) * run + in_rank % run
-    return order[in_lane >= torch.tensor(consumed)[lane]]
+        Example:
+            >>> Partition(world_size=2).remaining(torch.arange(6), [2, 1]).tolist()
+            [3, 4, 5]
+        """
+        ranks, workers, run = self.world_size, self.num_workers, self.run
+        place = torch.arange(len(order))
+        in_rank = place // ranks
+        worker = (in_rank // run) % workers * ranks + place % ranks
+        in_slice = in_rank // (run * workers) * run + in_rank % run
+        return order[in_slice >= torch.tensor(consumed)[worker]]

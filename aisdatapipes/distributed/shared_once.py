@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from aisdatapipes.distributed.world import share_between_ranks
+from aisdatapipes.distributed.rank_sharing import share_between_ranks
 from aisdatapipes.processes.shared_file import SharedFile
 
 __all__ = ["SharedOnce"]

@@ -1,29 +1,20 @@
-"""Ranks: which process of a job this is, and what the processes of a job hand each other."""
+"""World: which of the processes that read a dataset together this one is."""
 
 from __future__ import annotations
 
-import builtins
-import json
 import multiprocessing
 import os
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary, ref
 
 import torch.distributed as dist
 from torch.utils.data import get_worker_info
 
-from aisdatapipes import errors
-
-__all__ = ["Lane", "Placement", "current_lane", "share_between_ranks"]
-
-_CHUNK_BYTES = 4 * 2**20
+__all__ = ["World", "WorldDetector", "current_world", "has_group"]
 
 
 @dataclass(frozen=True)
-class Lane:
+class World:
     """One of the processes that read a dataset together: a worker of a rank.
 
     Attributes:
@@ -43,13 +34,13 @@ class Lane:
 
     def __post_init__(self) -> None:
         if not (0 <= self.rank < self.world_size and 0 <= self.worker < self.num_workers):
-            raise ValueError(f"no such lane: {self}: ranks and workers count from 0")
+            raise ValueError(f"no such worker: {self}: ranks and workers count from 0")
 
     def __str__(self) -> str:
         return f"rank {self.rank} of {self.world_size}, worker {self.worker} of {self.num_workers}"
 
 
-class Placement:
+class WorldDetector:
     """Where a dataset is read: asked for as late as possible, known in every kind of worker.
 
     Looked for in this order: what was given; ``torch.distributed``, if it is initialised; in a
@@ -64,8 +55,8 @@ class Placement:
         ValueError: Only one of the two is given, or they do not fit each other.
 
     Example:
-        >>> Placement(rank=1, world_size=4).lane()
-        Lane(rank=1, world_size=4, worker=0, num_workers=1)
+        >>> WorldDetector(rank=1, world_size=4).world()
+        World(rank=1, world_size=4, worker=0, num_workers=1)
     """
 
     def __init__(self, rank: int | None = None, world_size: int | None = None) -> None:
@@ -85,14 +76,14 @@ class Placement:
         """
         if self._given:
             return self._given
-        if _has_group():
+        if has_group():
             return dist.get_rank(), dist.get_world_size()
         return self._inherited() or _rank_of_environment() or (0, 1)
 
-    def lane(self) -> Lane:
-        """Return the lane of this process, as it is now."""
+    def world(self) -> World:
+        """Return the place of this process, as it is now."""
         worker = get_worker_info()
-        return Lane(*self.rank(), *((worker.id, worker.num_workers) if worker else (0, 1)))
+        return World(*self.rank(), *((worker.id, worker.num_workers) if worker else (0, 1)))
 
     def _inherited(self) -> tuple[int, int] | None:
         """What the pickle says, if it was made for this worker, and not to start a rank."""
@@ -101,20 +92,21 @@ class Placement:
         return self._parents if is_ours else None
 
 
-def current_lane(rank: int | None = None, world_size: int | None = None) -> Lane:
-    """Return the lane of this process; see `Placement` for where it is looked for.
+def current_world(rank: int | None = None, world_size: int | None = None) -> World:
+    """Return the place of this process; see `WorldDetector` for where it is looked for.
 
     Raises:
         ValueError: Only one of the two is given, or they do not fit each other.
 
     Example:
-        >>> print(current_lane())
+        >>> print(current_world())
         rank 0 of 1, worker 0 of 1
     """
-    return Placement(rank, world_size).lane()
+    return WorldDetector(rank, world_size).world()
 
 
-def _has_group() -> bool:
+def has_group() -> bool:
+    """Whether this process belongs to a process group of ``torch.distributed``."""
     return dist.is_available() and dist.is_initialized()
 
 
@@ -138,97 +130,3 @@ def _pair(rank: int | None, world_size: int | None, names: str) -> tuple[int, in
             f"rank {rank} of world size {world_size}: set both of {names} with 0 <= rank < size"
         )
     return rank, world_size
-
-
-def share_between_ranks(key: str, build: Callable[[], bytes]) -> bytes:
-    """Return what one rank of the job builds, in every rank that asks for it.
-
-    The first rank to come builds, the others wait for its result. It is no collective: a rank
-    that never asks holds up nobody. The n-th call of a rank with the same key gets what the
-    n-th call of the other ranks gets. Without a process group, and in DataLoader workers, it
-    just builds.
-
-    Args:
-        key: What it is, the same text in all ranks.
-        build: Makes it; its result is held by the process group's store until all have it.
-
-    Raises:
-        Exception: What `build` raised, in all ranks that asked for it, with the same type (for
-            built-in errors and those of this package) and the same message.
-        RuntimeError: It did not come within the time-out of the process group.
-
-    Example:
-        >>> share_between_ranks("greeting", lambda: b"hello")
-        b'hello'
-    """
-    if not _can_share():
-        return build()
-    calls = _calls.setdefault(dist.group.WORLD, Counter())
-    calls[key] += 1
-    place = f"aisdatapipes/{key}/{calls[key]}"
-    # There is no public way to it: torch 2.2 to 2.15 have this one.
-    store: Any = dist.distributed_c10d._get_default_store()  # its stub lacks bytes and time-outs
-    if store.add(f"{place}/claims", 1) == 1:
-        return _publish(store, place, build)
-    return _receive(store, place, key)
-
-
-def _can_share() -> bool:
-    if not _has_group() or get_worker_info() or _inherited_group() is dist.group.WORLD:
-        return False
-    return dist.get_world_size() > 1
-
-
-_calls: WeakKeyDictionary[Any, Counter[str]] = WeakKeyDictionary()
-_inherited_group: Callable[[], Any] = lambda: None  # noqa: E731 - replaced by a weak reference
-
-
-def _mark_group_as_inherited() -> None:
-    global _inherited_group
-    if _has_group():  # its sockets are the parent's
-        _inherited_group = ref(dist.group.WORLD)
-
-
-os.register_at_fork(after_in_child=_mark_group_as_inherited)
-
-
-def _publish(store: Any, place: str, build: Callable[[], bytes]) -> bytes:
-    try:
-        result = build()
-    except Exception as error:
-        failure = {"error": type(error).__name__, "message": str(error)}
-        store.set(f"{place}/head", json.dumps(failure))
-        raise
-    for start in range(0, len(result), _CHUNK_BYTES):
-        store.set(f"{place}/{start}", result[start : start + _CHUNK_BYTES])
-    store.set(f"{place}/head", json.dumps({"bytes": len(result)}))
-    return result
-
-
-def _receive(store: Any, place: str, key: str) -> bytes:
-    try:
-        store.wait([f"{place}/head"])
-    except RuntimeError as error:
-        raise RuntimeError(
-            f"rank {dist.get_rank()} waited {store.timeout} for {key!r}, which another rank "
-            "builds: look in its log, or give init_process_group a longer timeout"
-        ) from error
-    head = json.loads(store.get(f"{place}/head"))
-    if "error" in head:
-        raise _rebuilt(head["error"], head["message"])
-    keys = [f"{place}/{start}" for start in range(0, head["bytes"], _CHUNK_BYTES)]
-    result = b"".join(map(store.get, keys))
-    if store.add(f"{place}/received", 1) == dist.get_world_size() - 1:
-        for one in (*keys, *(f"{place}/{end}" for end in ("head", "claims", "received"))):
-            store.delete_key(one)
-    return result
-
-
-def _rebuilt(kind: str, message: str) -> Exception:
-    found = getattr(errors, kind, None) or getattr(builtins, kind, None)
-    try:
-        if isinstance(found, type) and issubclass(found, Exception):
-            return found(message)
-    except TypeError:  # one that takes more than a message
-        pass
-    return RuntimeError(f"{kind}: {message}")

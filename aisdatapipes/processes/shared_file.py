@@ -107,6 +107,11 @@ class SharedFile:
             written = os.pwrite(self._descriptor, view, offset)
             view, offset = view[written:], offset + written
 
+    def replace(self, content: bytes) -> None:
+        """Hold other bytes from now on; `locked` keeps the others from reading half of them."""
+        os.ftruncate(self._descriptor, 0)
+        self.write(content, 0)
+
     def append(self, data: bytes) -> None:
         """Write at the end: all of it or, where there is no room, nothing."""
         with self.locked():
