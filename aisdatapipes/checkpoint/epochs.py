@@ -1,0 +1,249 @@
+"""Epochs: which positions this process reads next, and where it stands in them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from copy import copy, deepcopy
+from typing import Any
+
+import torch
+from torch.utils.data import get_worker_info
+
+from aisdatapipes.checkpoint.loader_board import LoaderBoard
+from aisdatapipes.checkpoint.merging import MERGE
+from aisdatapipes.checkpoint.progress import Progress, remaining
+from aisdatapipes.checkpoint.state import (
+    Checkpoint,
+    EqualStepsProgress,
+    PositionProgress,
+    RunIdentity,
+    WorkerProgress,
+)
+from aisdatapipes.distributed.partition import Partition
+from aisdatapipes.distributed.sharding import Sharding
+from aisdatapipes.distributed.shuffling import epoch_order, order_digest
+from aisdatapipes.distributed.world import World
+from aisdatapipes.errors import AISPipeError, StateMismatchError
+
+__all__ = ["Epochs", "StepsFor"]
+
+_logger = logging.getLogger(__name__)
+
+StepsFor = Callable[
+    [torch.Tensor, Partition, World, Mapping[int, PositionProgress]], "EqualStepsProgress | None"
+]
+"""Returns how many samples a worker is to give, of positions that go to the workers in some way
+and of which some are begun; None where that is up to each."""
+
+_NEXT_STEPS = {
+    "dataset": "load it into a dataset of that class",
+    "manifest": "make the dataset of the same sources, or of the manifest that the run saved",
+    "seed": "make the dataset with the seed of the state",
+    "shuffle": "make the dataset with the shuffle of the state",
+    "shuffle_buffer": "make the dataset with the shuffle_buffer of the state",
+    "order": "shuffle with the torch that the run had",
+    "uneven": "make the dataset with the uneven of the state",
+    "partition": MERGE,
+    "worker": MERGE,
+    "epoch": "call set_epoch with the epoch of the state, or start without it",
+}
+
+
+class Epochs:
+    """The epochs of a dataset in this process: their order, its slice of them, its state.
+
+    Args:
+        identity: Of the run; seed and shuffle say the orders of its epochs.
+        count: How many positions there are.
+        sharding: How they go to ranks and workers, and which of them this process is.
+        steps_for: See `StepsFor`.
+    """
+
+    def __init__(
+        self,
+        identity: RunIdentity,
+        count: int,
+        sharding: Sharding,
+        steps_for: StepsFor | None = None,
+    ) -> None:
+        self._identity = identity
+        self._count = count
+        self._sharding = sharding
+        self._detector = sharding.detector()
+        self._steps_for = steps_for
+        self._board = LoaderBoard()
+        self._loaded: Checkpoint | None = None  # in a worker, which was given its own state
+        self._refusal: StateMismatchError | None = None
+        self._progress: Progress | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_progress": None}
+
+    def copied(self) -> Epochs:
+        """Return epochs that have the same before them, and go their own way from here."""
+        other = copy(self)
+        other._board = deepcopy(self._board)
+        return other
+
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch that comes next: as set, else as loaded, else 0."""
+        return self._board.epoch() or 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the number of the epoch that comes next, here and in the workers.
+
+        Raises:
+            ValueError: `epoch` is negative.
+        """
+        if epoch < 0:
+            raise ValueError(f"epoch is {epoch}: epochs count from 0")
+        self._board.set_epoch(epoch)
+
+    def world(self) -> World:
+        """Return which of the workers this process is."""
+        return self._detector.world()
+
+    def rank_size(self) -> int:
+        """Return how many positions this rank has in an epoch, all its workers together."""
+        world = self.world()
+        return self._sharding.partition(world).rank_size(self._count, world.rank)
+
+    def order(self, epoch: int) -> torch.Tensor:
+        """Return all positions in the order of an epoch."""
+        identity = self._identity
+        return epoch_order(self._count, identity.seed, epoch, shuffle=identity.shuffle)
+
+    def start(self) -> Progress:
+        """Begin a pass: where a state that was loaded says, once, else at the beginning.
+
+        Returns:
+            Where it begins. If that is in the middle of another epoch than `set_epoch` says, as
+            far as is known now, see `is_of_another_epoch`.
+
+        Raises:
+            StateMismatchError: The state that was loaded is of another worker.
+        """
+        loaded = self._begin_pass()
+        progress = self._resumed(loaded) if loaded else None
+        if progress is None or (progress.is_over and self.is_of_another_epoch(progress)):
+            progress = self._beginning(self.epoch)
+        # Raised by the first item: torchdata takes 5 s to end a worker that fails before it.
+        if self._refusal:
+            progress.refusal, self._refusal = self._refusal, None
+        self._progress = progress
+        return progress
+
+    def is_of_another_epoch(self, progress: Progress) -> bool:
+        """Whether a pass would read the rest of another epoch than the one that comes next."""
+        return progress.epoch != self.epoch
+
+    def mismatch(self, progress: Progress) -> StateMismatchError:
+        """Return the error for a state in the middle of another epoch."""
+        return _mismatch("epoch", progress.epoch, self.epoch)
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of the latest pass; before one, of where it will begin.
+
+        Raises:
+            StateMismatchError: The latest pass was read by the workers of a DataLoader, which
+                keep their state to themselves.
+        """
+        if self._loaded:
+            return self._loaded.to_dict()
+        if not get_worker_info():
+            latest = self._board.latest_pass()
+            if latest.state:
+                return latest.state
+            if latest.is_of_workers:
+                raise StateMismatchError(
+                    "the workers of a DataLoader read this dataset, and how far they are is not "
+                    "known here: use torchdata's StatefulDataLoader, and save its state_dict()"
+                )
+        if self._progress:
+            return self._progress.checkpoint().to_dict()
+        return self._run(self.epoch).to_dict()
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Let the next pass begin where `state` says.
+
+        Raises:
+            StateMismatchError: It is no state, or one of other data, another seed, …; in a
+                DataLoader worker, the next pass raises it.
+        """
+        is_worker = get_worker_info() is not None
+        try:
+            checkpoint = Checkpoint.from_dict(state)
+            self._check(checkpoint)
+        except StateMismatchError as error:
+            if not is_worker:
+                raise
+            self._refusal = error
+            return
+        if is_worker:
+            self._loaded = checkpoint
+            self._board.set_loaded_epoch(checkpoint.epoch)
+        else:
+            self._board.load_state(checkpoint.to_dict())
+
+    def _begin_pass(self) -> Checkpoint | None:
+        """Return what was loaded for it; what a worker was given goes before what all were."""
+        state = self._board.begin_pass()
+        loaded, self._loaded = self._loaded, None
+        return loaded or (Checkpoint.from_dict(state) if state else None)
+
+    def _run(self, epoch: int) -> Checkpoint:
+        return Checkpoint(self._identity, epoch, order_digest(self.order(epoch)))
+
+    def _beginning(self, epoch: int) -> Progress:
+        return self._partitioned(self._run(epoch))
+
+    def _resumed(self, checkpoint: Checkpoint) -> Progress:
+        if checkpoint.worker is None:
+            return self._partitioned(checkpoint)
+        worker = checkpoint.worker
+        world = self.world()
+        # Said at once: torchdata fails next, and without a word.
+        _check_equal("uneven", worker.partition.uneven, self._sharding.uneven)
+        _check_equal("partition", worker.partition, self._sharding.partition(world))
+        _check_equal("worker", str(worker.world), str(world))
+        left = remaining(self.order(checkpoint.epoch), checkpoint)
+        own = worker.partition.slice(left, world)
+        return Progress(checkpoint, worker, own, checkpoint.begun)
+
+    def _partitioned(self, run: Checkpoint) -> Progress:
+        """Give this worker its slice of what is left of an epoch."""
+        left = remaining(self.order(run.epoch), run)
+        world = self.world()
+        partition = self._sharding.partition(world)
+        dropped = partition.dropped(len(left))
+        if dropped and world.rank == world.worker == 0:
+            _logger.info("dropped the last %d of %d, to even out ranks", dropped, len(left))
+        worker = WorkerProgress(partition, world.rank, world.worker)
+        progress = Progress(run, worker, partition.slice(left, world), run.begun)
+        try:
+            steps = self._steps_for and self._steps_for(left, partition, world, run.begun)
+        except (AISPipeError, ValueError) as error:
+            progress.refusal = error
+            return progress
+        if steps:
+            progress.agree_on(steps)
+        return progress
+
+    def _check(self, checkpoint: Checkpoint) -> None:
+        expected = vars(self._identity)
+        for name, value in vars(checkpoint.identity).items():
+            _check_equal(name, value, expected[name])
+        _check_equal("order", checkpoint.order, order_digest(self.order(checkpoint.epoch)))
+
+
+def _check_equal(name: str, value: object, expected: object) -> None:
+    if value != expected:
+        raise _mismatch(name, value, expected)
+
+
+def _mismatch(name: str, value: object, expected: object) -> StateMismatchError:
+    return StateMismatchError(
+        f"the state is of {name} {value!r}, here it is {expected!r}: {_NEXT_STEPS[name]}"
+    )

@@ -1,1 +1,0 @@
-"""Epochs: in which order, whose share, and where the reading stands."""
