@@ -15,6 +15,7 @@
     ├── ObjectBusyError                ErrGETConflict (SDK), BlockingIOError; status 409
     ├── ObjectChangedError             OSError
     ├── IncompleteReadError            EOFError
+    │   └── CutArchiveError
     ├── ChecksumError                  OSError
     │   └── NoChecksumError
     ├── BadArchiveError                tarfile.ReadError
@@ -33,9 +34,8 @@ Three tuples say what an error means for what is done next, and nothing else dec
   skips it, as every other object would fail likewise and the epoch be empty.
 * `RETRYABLE`: reading the same bytes again may succeed.
 * `UNREADABLE`: it is about this one object, which cannot be read as it is. All others say nothing
-  of the object: the cluster or an ETL fails or refuses (a status of 5xx, a time-out, a bucket
-  that is gone, no access), or the request is wrong. What is unknown then must not count as
-  nothing.
+  of the object: the cluster fails or refuses (a status of 5xx, a time-out, a connection that
+  broke, a bucket that is gone, no access). What is unknown then must not count as nothing.
 
 Each class is built from one ready-made message. That is also what keeps its type on the way
 out of a DataLoader worker: torch rebuilds a worker's error from a single string there.
@@ -78,6 +78,7 @@ __all__ = [
     "ClusterError",
     "ClusterTimeoutError",
     "ClusterUnreachableError",
+    "CutArchiveError",
     "ETLFailedError",
     "ETLNotFoundError",
     "EndpointError",
@@ -182,6 +183,10 @@ class IncompleteReadError(AISPipeError, EOFError):
     """The cluster sent fewer bytes than it had announced."""
 
 
+class CutArchiveError(IncompleteReadError):
+    """A shard came whole and ends before the end mark of its tar: so it was stored."""
+
+
 class ChecksumError(AISPipeError, OSError):
     """The bytes that arrived are not those that the cluster has a checksum of."""
 
@@ -237,5 +242,12 @@ CLUSTER_WIDE = (
 RETRYABLE = (IncompleteReadError, ChecksumError, ClusterUnreachableError, ClusterTimeoutError)
 """Reading the same bytes again may succeed; not after a `NoChecksumError`."""
 
-UNREADABLE = (ObjectNotFoundError, BadArchiveError, IncompleteReadError)
-"""About one object: it is not there, is no archive, or is cut."""
+UNREADABLE = (
+    BadArchiveError,
+    CutArchiveError,
+    ETLFailedError,
+    InvalidURLError,
+    ObjectNotFoundError,
+)
+"""About one object: it is not there, its name is none, it is no archive, or is cut, or an ETL can
+make nothing of it."""

@@ -108,8 +108,8 @@ def _list_source_objects(source: Source, prefix: str) -> Iterator[Object]:
         )
 
 
-def list_members(shard: ParsedURL, endpoint: str, settings: Settings) -> Iterator[str]:
-    """Yield the names of the files in a tar, tgz, zip or lz4 object; the cluster opens it.
+def list_members(shard: ParsedURL, endpoint: str, settings: Settings) -> Iterator[tuple[str, int]]:
+    """Yield name and bytes of the files in a tar, tgz, zip or lz4 object; the cluster opens it.
 
     In the order of the names, not in that of the archive. There is none if the cluster does not
     take the object for an archive, by its name or its first bytes.
@@ -119,10 +119,10 @@ def list_members(shard: ParsedURL, endpoint: str, settings: Settings) -> Iterato
     """
     folder = f"{shard.name}/"
     bucket = bucket_for(shard, endpoint, settings)
-    listing = PagedListing(bucket, shard, endpoint, settings.page_size)
+    listing = PagedListing(bucket, shard, endpoint, settings.page_size, "name,size")
     for entry in listing.entries(shard.name, [ListObjectFlag.ARCH_DIR]):
         if entry.n.startswith(folder):
-            yield entry.n.removeprefix(folder)
+            yield entry.n.removeprefix(folder), entry.s
 
 
 def _list_entries(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
-from aisdatapipes.distributed.world import share_between_ranks
+from aisdatapipes.distributed.rank_sharing import share_between_ranks
 from aisdatapipes.errors import AISPipeError
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.manifests.selections import UNKNOWN_SIZE

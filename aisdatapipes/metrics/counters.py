@@ -18,7 +18,7 @@ __all__ = [
     "ProcessCounters",
     "SharedCounters",
     "counting",
-    "current_tally",
+    "current_counters",
     "increment",
 ]
 
@@ -33,7 +33,9 @@ class Counters:
         requests: Requests sent for objects, one for a whole batch.
         retries: Requests and reads that were made again after a failure.
         skipped: Objects left out by ``on_error``.
-        dropped: Members of shards that belong to no sample.
+        dropped: What was left out: members that belong to no sample, files behind the end of the
+            shortest stream, samples that would make ranks uneven.
+        padding: Samples yielded once more, to even out the ranks.
         cluster_s: Seconds that the consumers waited for the pipe.
         consumer_s: Seconds that the pipe waited for its consumers.
     """
@@ -44,6 +46,7 @@ class Counters:
     retries: int = 0
     skipped: int = 0
     dropped: int = 0
+    padding: int = 0
     cluster_s: float = 0.0
     consumer_s: float = 0.0
 
@@ -85,11 +88,11 @@ class SharedCounters:
         self._file = file  # the slots, and after them the URLs that were skipped, as JSON lines
         self._of_process = PerProcess(partial(ProcessCounters, file))
 
-    def tally(self) -> ProcessCounters:
+    def of_this_process(self) -> ProcessCounters:
         """Return this process's part of the counters, made at the first call."""
         return self._of_process.get()
 
-    def counters(self) -> Counters:
+    def total(self) -> Counters:
         """Return the sum over all processes until now."""
         numbers = memoryview(self._file.read(_SLOTS_BYTES)).cast("d")
         sums = {name: sum(numbers[index :: len(_NAMES)]) for name, index in _INDEX.items()}
@@ -152,25 +155,25 @@ class ProcessCounters:
         self.add("skipped")
 
 
-_current: ContextVar[ProcessCounters | None] = ContextVar("tally", default=None)
+_current: ContextVar[ProcessCounters | None] = ContextVar("counters", default=None)
 
 
 @contextmanager
-def counting(tally: ProcessCounters | None) -> Iterator[None]:
-    """Let `increment` count into `tally` inside the block, in this thread."""
-    token = _current.set(tally)
+def counting(counters: ProcessCounters | None) -> Iterator[None]:
+    """Let `increment` count into `counters` inside the block, in this thread."""
+    token = _current.set(counters)
     try:
         yield
     finally:
         _current.reset(token)
 
 
-def current_tally() -> ProcessCounters | None:
-    """Return the tally that `increment` counts into here, if any."""
+def current_counters() -> ProcessCounters | None:
+    """Return the counters that `increment` counts into here, if any."""
     return _current.get()
 
 
 def increment(name: str, amount: float = 1) -> None:
     """Count something for whichever pipe this thread works for now; nothing without one."""
-    if tally := _current.get():
-        tally.add(name, amount)
+    if counters := _current.get():
+        counters.add(name, amount)

@@ -32,6 +32,7 @@ from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import (
     AISPipeError,
     BadArchiveError,
+    CutArchiveError,
     IncompleteReadError,
     ObjectNotFoundError,
 )
@@ -101,7 +102,7 @@ class BatchStream:
         due = f"{request.url.bucket}/{request.url.name}"
         try:
             member = self._tar.next_member()
-        except BadArchiveError as error:
+        except (BadArchiveError, CutArchiveError) as error:
             raise IncompleteReadError(str(error)) from None
         if member is not None and member.name == due:
             return member.size
@@ -116,7 +117,10 @@ class BatchStream:
         Raises:
             IncompleteReadError: The stream ended within it.
         """
-        return self._tar.read()
+        try:
+            return self._tar.read()
+        except CutArchiveError as error:  # it is the stream that was cut, and no shard
+            raise IncompleteReadError(str(error)) from None
 
     def finish(self) -> None:
         """Read the end of the stream, so that its connection serves the next request.

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import IO, Literal, TypeVar
+from typing import IO, TypeVar
 
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import AISPipeError, TooManyErrorsError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import SharedCounters
-from aisdatapipes.reading.options import ErrorHandler, ErrorPolicy, OnError, ReadOptions
+from aisdatapipes.reading.options import ErrorHandler, ErrorPolicy, ReadOptions
 from aisdatapipes.reading.prefetcher import Outcome, prefetch
 from aisdatapipes.reading.request import ObjectRequest
 
@@ -30,24 +30,18 @@ class ObjectReader:
         endpoint: Address of the cluster.
         etl: What ETLs make of every object; None for the objects as they are.
         clusters: Endpoints, beside this one, that full URLs may lead to.
-        max_inflight_bytes: Upper bound of the bytes that are requested and not consumed yet, as
-            far as the sizes that came by tell.
-        max_batch: Most objects in one GetBatch request; 1 reads every object by its own GET.
-        concurrency: Most GETs at a time, where GetBatch does not apply.
-        ordered: Yield in the order of the items; otherwise as objects arrive.
-        on_error: See `OnError`.
-        max_errors: Most objects to skip; None for any number.
-        verify: ``"checksum"`` compares every object with the cluster's checksum.
+        options: How far and how much it reads ahead.
+        policy: What it does with errors.
         settings: Time-outs, retries and the memory for each stream.
 
     Attributes:
         report: The counters and the skipped URLs.
         options: How far it reads ahead.
         policy: What it does with errors.
+        settings: Time-outs, retries and the memory for each stream.
 
     Raises:
-        ValueError: A number is out of its range, a word is none of those that are known, or both
-            `verify` and `etl` are given.
+        ValueError: Both ``verify`` and `etl` are given.
     """
 
     def __init__(
@@ -56,30 +50,23 @@ class ObjectReader:
         etl: ETLCall | None = None,
         *,
         clusters: Iterable[str] = (),
-        max_inflight_bytes: int = ReadOptions.max_inflight_bytes,
-        max_batch: int = ReadOptions.max_batch,
-        concurrency: int = ReadOptions.concurrency,
-        ordered: bool = True,
-        on_error: OnError = "raise",
-        max_errors: int | None = None,
-        verify: Literal["checksum"] | None = None,
+        options: ReadOptions | None = None,
+        policy: ErrorPolicy | None = None,
         settings: Settings | None = None,
     ) -> None:
-        if verify not in (None, "checksum"):
-            raise ValueError(f"verify is {verify!r}: give 'checksum' or None")
-        if verify and etl:
+        options, settings = options or ReadOptions(), settings or Settings()
+        if options.verify and etl:
             raise ValueError("an ETL's results have no checksums: give verify or an ETL")
-        settings = settings or Settings()
         # So that what concurrent GETs hold in memory stays within the budget.
-        whole = min(settings.whole_object_bytes, max_inflight_bytes // max(concurrency, 1))
-        self.policy = ErrorPolicy(on_error, max_errors)
-        self.options = ReadOptions(max_inflight_bytes, max_batch, concurrency, ordered, whole)
-        self.report = SharedCounters()
+        most = options.max_inflight_bytes // options.concurrency
+        whole = min(settings.whole_object_bytes, most)
+        self.policy = policy or ErrorPolicy()
+        self.options = replace(options, whole_object_bytes=whole)
+        self.settings = replace(settings, whole_object_bytes=whole)
+        self.counters = SharedCounters()
         self._endpoint = endpoint
         self._etl = etl
         self._clusters = [f"{cluster}/v1/" for cluster in clusters]
-        self._is_verified = verify is not None
-        self._settings = replace(settings, whole_object_bytes=whole)
         self._handler: tuple[int, ErrorHandler] | None = None
 
     def request_for(self, url: str) -> ObjectRequest:
@@ -93,7 +80,7 @@ class ObjectReader:
             if url.startswith(cluster):
                 endpoint = cluster.removesuffix("/v1/")
         return ObjectRequest.parse(
-            url, endpoint, self._settings, self._etl, is_verified=self._is_verified
+            url, endpoint, self.settings, self._etl, is_verified=self.options.verify is not None
         )
 
     def open_all(
@@ -108,7 +95,7 @@ class ObjectReader:
         Raises:
             AISPipeError: An object cannot be opened and is not to be skipped.
         """
-        handler = ErrorHandler(self.policy, self.report.tally())
+        handler = ErrorHandler(self.policy, self.counters.of_this_process())
         with closing(self._outcomes(items, url_of)) as outcomes:
             for outcome in outcomes:
                 file = outcome.file or outcome.file_by(handler, url_of(outcome.item))
@@ -126,7 +113,7 @@ class ObjectReader:
         Raises:
             AISPipeError: An object cannot be read and is not to be skipped.
         """
-        handler = ErrorHandler(self.policy, self.report.tally())
+        handler = ErrorHandler(self.policy, self.counters.of_this_process())
         yield from self._contents(items, url_of, handler)
 
     def read_one(self, url: str) -> bytes:
@@ -193,11 +180,13 @@ class ObjectReader:
         def request_for(item: T) -> ObjectRequest:
             return self.request_for(url_of(item))
 
-        return prefetch(items, request_for, self.options, self.report.tally(), expected_bytes)
+        return prefetch(
+            items, request_for, self.options, self.counters.of_this_process(), expected_bytes
+        )
 
     def _handler_here(self) -> ErrorHandler:
         if self._handler is None or self._handler[0] != os.getpid():
-            self._handler = os.getpid(), ErrorHandler(self.policy, self.report.tally())
+            self._handler = os.getpid(), ErrorHandler(self.policy, self.counters.of_this_process())
         return self._handler[1]
 
     def __getstate__(self) -> dict:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from io import BytesIO
-from typing import IO, Literal
+from typing import IO, Any, Literal, TypedDict
 
 from aisdatapipes.errors import CLUSTER_WIDE, AISPipeError, TooManyErrorsError
 from aisdatapipes.metrics.counters import ProcessCounters
 
-__all__ = ["ErrorHandler", "ErrorPolicy", "OnError", "ReadOptions"]
+__all__ = ["ErrorHandler", "ErrorPolicy", "OnError", "ReadKeywords", "ReadOptions"]
 
 _logger = logging.getLogger(__name__)
 
@@ -41,6 +41,11 @@ class ErrorPolicy:
             raise ValueError(f"on_error is {self.on_error!r}: give 'raise', 'skip' or a function")
         if self.max_errors is not None and self.max_errors < 0:
             raise ValueError(f"max_errors is {self.max_errors}, it must be 0 or more")
+
+    @classmethod
+    def of(cls, keywords: Mapping[str, Any]) -> ErrorPolicy:
+        """Return what `ReadKeywords` say."""
+        return cls(keywords.get("on_error", "raise"), keywords.get("max_errors"))
 
     def replacement(self, url: str, error: AISPipeError) -> bytes | None:
         """Return content in place of an object that failed, or None if there is none.
@@ -109,21 +114,46 @@ class ReadOptions:
         max_inflight_bytes: Upper bound of the bytes that are requested and not consumed yet, as
             far as the sizes that came by tell.
         max_batch: Most objects in one GetBatch request; 1 reads every object by its own GET.
-        concurrency: Most GETs at a time.
+        concurrency: Most GETs at a time, where GetBatch does not apply.
         ordered: Yield in the order of the items; otherwise as objects arrive.
+        verify: ``"checksum"`` compares every object with the cluster's checksum. It costs the
+            batches: every object is its own GET.
         whole_object_bytes: Objects up to this size are held in memory, larger ones are streamed.
+            Pipes and datasets take it from their `Settings`.
 
     Raises:
-        ValueError: A number is less than 1.
+        ValueError: A number is less than 1, or `verify` is another word.
     """
 
     max_inflight_bytes: int = 64 * 2**20
     max_batch: int = 1024
     concurrency: int = 8
     ordered: bool = True
+    verify: Literal["checksum"] | None = None
     whole_object_bytes: int = 8 * 2**20
 
     def __post_init__(self) -> None:
         for name in ("max_inflight_bytes", "max_batch", "concurrency"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, it must be 1 or more")
+        if self.verify not in (None, "checksum"):
+            raise ValueError(f"verify is {self.verify!r}: give 'checksum' or None")
+
+    @classmethod
+    def of(cls, keywords: Mapping[str, Any]) -> ReadOptions:
+        """Return what `ReadKeywords` say; single ones go before ``read``."""
+        names = {field.name for field in fields(cls)}
+        single = {name: value for name, value in keywords.items() if name in names}
+        return replace(keywords.get("read") or cls(), **single)
+
+
+class ReadKeywords(TypedDict, total=False):
+    """The fields of `ReadOptions`, one by one or together, and those of `ErrorPolicy`."""
+
+    on_error: OnError
+    max_errors: int | None
+    verify: Literal["checksum"] | None
+    max_inflight_bytes: int
+    max_batch: int
+    concurrency: int
+    read: ReadOptions

@@ -29,7 +29,7 @@ from aisdatapipes.reading.queue import BadEntry, Entry, RequestQueue, SizeEstima
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import open_object, size_of
 
-__all__ = ["Outcome", "prefetch"]
+__all__ = ["Outcome", "Stopwatch", "prefetch"]
 
 T = TypeVar("T")
 
@@ -83,6 +83,7 @@ def prefetch(
     options: ReadOptions,
     counters: ProcessCounters,
     expected_bytes: float | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> Generator[Outcome[T], None, None]:
     """Yield one outcome for every item, opened ahead of the consumer.
 
@@ -99,23 +100,35 @@ def prefetch(
         counters: Where to count.
         expected_bytes: What an object may have, if that is known; else the first requests are
             small, to find out.
+        stopwatch: That of the consumer, if it reads several of these iterators in turn.
     """
     sizes = SizeEstimate(options, expected_bytes)
     prefetcher = _Prefetcher(RequestQueue(items, request_for), options, counters, sizes)
-    resumed, cluster_s, consumer_s = time.perf_counter(), 0.0, 0.0
+    lap = (stopwatch or Stopwatch()).lap
+    cluster_s, consumer_s = 0.0, lap()
     try:
         for outcome in prefetcher.outcomes():
-            arrived = time.perf_counter()
-            cluster_s += arrived - resumed
+            cluster_s += lap()
             if outcome.file is not None:
                 counters.add_object(size_of(outcome.file), cluster_s, consumer_s)
                 cluster_s = consumer_s = 0.0
             yield outcome
-            resumed = time.perf_counter()
-            consumer_s += resumed - arrived
+            consumer_s += lap()
         counters.add("consumer_s", consumer_s)
     finally:
         prefetcher.close()
+
+
+class Stopwatch:
+    """Divides the time of one consumer into laps, of which each is counted once."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def lap(self) -> float:
+        """Return the seconds since the last call; 0 at the first one."""
+        last, self._last = self._last, time.perf_counter()
+        return 0.0 if last is None else self._last - last
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import io
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.translation import translated_errors
-from aisdatapipes.errors import RETRYABLE, IncompleteReadError
-from aisdatapipes.metrics.counters import counting, current_tally
+from aisdatapipes.errors import RETRYABLE, IncompleteReadError, NoChecksumError
+from aisdatapipes.metrics.counters import counting, current_counters
 from aisdatapipes.reading.checksums import Checksum
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
@@ -28,7 +28,7 @@ class RangedObject(io.RawIOBase):
     def __init__(self, request: ObjectRequest, response: BaseHTTPResponse | None = None) -> None:
         response = response or request.send()
         self._request = request
-        self._counters = current_tally()  # later requests, by the consumer, count too
+        self._counters = current_counters()  # later requests, by the consumer, count too
         self._version = ObjectVersion(request, response)
         self.size = self._version.size
         self._position = request.begin
@@ -36,8 +36,13 @@ class RangedObject(io.RawIOBase):
         self._response_position = request.begin
         self._response_end = self.size
         self._range_bytes = request.settings.read_ahead_bytes
-        self._checksum = Checksum(response.headers, request.label) if request.is_verified else None
+        self._checksum = _checksum_of(request, response) if request.is_verified else None
         self._checked = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the object's content from another's; see `ObjectVersion`."""
+        return self._version.fingerprint
 
     def readable(self) -> bool:
         """Say yes."""
@@ -149,3 +154,11 @@ class RangedObject(io.RawIOBase):
         else:
             self._response.close()
         self._response = None
+
+
+def _checksum_of(request: ObjectRequest, response: BaseHTTPResponse) -> Checksum:
+    try:
+        return Checksum(response.headers, request.label)
+    except NoChecksumError:
+        response.close()
+        raise

@@ -14,12 +14,12 @@ from functools import partial
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.translation import translated_errors
-from aisdatapipes.errors import CLUSTER_WIDE, ClusterError, IncompleteReadError
-from aisdatapipes.metrics.counters import ProcessCounters, counting, current_tally
+from aisdatapipes.errors import CLUSTER_WIDE, ClusterError, IncompleteReadError, ObjectChangedError
+from aisdatapipes.metrics.counters import ProcessCounters, counting, current_counters
 from aisdatapipes.reading.batches import BatchStream, can_batch
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
-from aisdatapipes.reading.version import ObjectVersion
+from aisdatapipes.reading.version import ObjectVersion, is_other
 
 __all__ = ["read_range", "read_ranges"]
 
@@ -33,7 +33,10 @@ _logger = logging.getLogger(__name__)
 
 
 def read_ranges(
-    request: ObjectRequest, ranges: Sequence[Range], counters: ProcessCounters | None = None
+    request: ObjectRequest,
+    ranges: Sequence[Range],
+    counters: ProcessCounters | None = None,
+    fingerprint: str = "",
 ) -> Iterator[bytes]:
     """Yield the bytes of every range of an object, in the order of the ranges.
 
@@ -43,6 +46,7 @@ def read_ranges(
         request: The object.
         ranges: From which byte on, and before which it ends; they may overlap and be empty.
         counters: Where to count the requests; default where the caller counts.
+        fingerprint: Of the object that they are to be of, see `ObjectVersion`; empty for any.
 
     Raises:
         ObjectNotFoundError: There is no such object.
@@ -51,7 +55,7 @@ def read_ranges(
         IncompleteReadError: It ends before a range does.
         AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
     """
-    reader = _RangeReader(request, counters or current_tally())
+    reader = _RangeReader(request, counters or current_counters(), fingerprint)
     for chunk in _chunks(ranges, request.settings.whole_object_bytes):
         # Of a cluster that cannot be reached the client itself has tried every node again.
         yield from retry(partial(reader.read, chunk), request.settings, never=CLUSTER_WIDE)
@@ -70,8 +74,11 @@ def read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes
 class _RangeReader:
     """Reads chunks of ranges, all of one version of the object."""
 
-    def __init__(self, request: ObjectRequest, counters: ProcessCounters | None) -> None:
+    def __init__(
+        self, request: ObjectRequest, counters: ProcessCounters | None, fingerprint: str
+    ) -> None:
         self._request = request
+        self._fingerprint = fingerprint
         self._counters = counters
         # GetBatch asks no cloud: docs/get_batch.md
         self._can_batch = request.url.provider == "ais" and can_batch(request)
@@ -109,7 +116,11 @@ class _RangeReader:
         if self._version:
             return self._version.request_range(first_byte, last_byte)
         response = self._request.send(first_byte, last_byte)
-        self._version = ObjectVersion(self._request, response)
+        version = ObjectVersion(self._request, response)
+        if is_other(self._fingerprint, version.fingerprint):
+            response.close()
+            raise ObjectChangedError(f"{self._request.label} was replaced: open it again")
+        self._version = version
         return response
 
     def _read_batch(self, ranges: list[Range]) -> list[bytes]:

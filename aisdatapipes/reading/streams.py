@@ -17,7 +17,7 @@ from aisdatapipes.reading.ranged_object import RangedObject
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
 
-__all__ = ["ObjectStream", "open_object", "size_of"]
+__all__ = ["ObjectStream", "fingerprint_of", "open_object", "size_of"]
 
 
 def open_object(request: ObjectRequest) -> IO[bytes]:
@@ -47,7 +47,7 @@ def _open(request: ObjectRequest) -> IO[bytes]:
     if int(length) > request.settings.whole_object_bytes:
         return ObjectStream(request, response)
     with RangedObject(request, response) as ranges:
-        return io.BytesIO(ranges.readall())
+        return _Content(ranges.readall(), ranges.fingerprint)
 
 
 def size_of(file: IO[bytes]) -> int:
@@ -55,6 +55,19 @@ def size_of(file: IO[bytes]) -> int:
     if isinstance(file, io.BytesIO):
         return file.getbuffer().nbytes
     return file.size if isinstance(file, ObjectStream) else os.fstat(file.fileno()).st_size
+
+
+def fingerprint_of(file: IO[bytes]) -> str:
+    """Return what tells the content of an object that is open from another's; empty if unknown."""
+    return getattr(file, "fingerprint", "")
+
+
+class _Content(io.BytesIO):
+    """A small object, whole in memory."""
+
+    def __init__(self, content: bytes = b"", fingerprint: str = "") -> None:
+        super().__init__(content)
+        self.fingerprint = fingerprint
 
 
 class ObjectStream(io.BufferedReader):
@@ -78,7 +91,7 @@ class ObjectStream(io.BufferedReader):
     def __init__(self, request: ObjectRequest, response: BaseHTTPResponse | None = None) -> None:
         self.request = request
         raw = RangedObject(request, response)
-        self.size = raw.size
+        self.size, self.fingerprint = raw.size, raw.fingerprint
         super().__init__(raw, request.settings.read_ahead_bytes)
 
     @property

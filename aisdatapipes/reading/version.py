@@ -9,7 +9,9 @@ from urllib3.response import BaseHTTPResponse
 from aisdatapipes.errors import ClusterError, IncompleteReadError, ObjectChangedError
 from aisdatapipes.reading.request import ObjectRequest
 
-__all__ = ["ObjectVersion"]
+__all__ = ["ObjectVersion", "is_other"]
+
+_CHECKSUM_CHARS = 16  # of a hexadecimal number: enough where nobody tries to deceive
 
 _HEADERS = ("Ais-Version", "Ais-Checksum-Value", "ETag", "Last-Modified")
 
@@ -32,6 +34,17 @@ class ObjectVersion:
         self.size = _size_of(response)
         self._request = request
         self._marks = _marks_of(response)
+        self._checksum_type = response.headers.get("Ais-Checksum-Type", "checksum")
+
+    @property
+    def fingerprint(self) -> str:
+        """What a state keeps to know the object again: its checksum in short, or the next best."""
+        marks = self._marks
+        if checksum := marks.get("Ais-Checksum-Value"):
+            return f"{self._checksum_type}:{checksum[:_CHECKSUM_CHARS]}"
+        kinds = (kind for kind in ("ETag", "Ais-Version") if kind in marks)
+        kind = next(kinds, "size")
+        return f"{kind}:{marks.get(kind, self.size)}"
 
     def request_range(self, first_byte: int, last_byte: int) -> BaseHTTPResponse:
         """Request a range of this very object, by its first and last byte.
@@ -65,6 +78,16 @@ class ObjectVersion:
         return ObjectChangedError(
             f"{self._request.label} was replaced while it was read: open it again"
         )
+
+
+def is_other(before: str, now: str) -> bool:
+    """Whether two fingerprints are certainly of different content.
+
+    Example:
+        >>> is_other("xxhash2:a9c6", "xxhash2:b1d0"), is_other("xxhash2:a9c6", "size:5000")
+        (True, False)
+    """
+    return before != now and before.partition(":")[0] == now.partition(":")[0]
 
 
 def _size_of(response: BaseHTTPResponse) -> int:

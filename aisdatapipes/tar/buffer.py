@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn, Protocol
 
-from aisdatapipes.errors import IncompleteReadError
+from aisdatapipes.errors import CutArchiveError, IncompleteReadError
 from aisdatapipes.tar.headers import BLOCK_BYTES, escaped
 
 __all__ = ["Buffer", "SupportsRead"]
@@ -57,7 +57,7 @@ class Buffer:
         """Return exactly `size` bytes, those behind the next `skipped`.
 
         Raises:
-            IncompleteReadError: The file ends before.
+            CutArchiveError: The file ends before.
         """
         begin = self._at + skipped
         taken = self._piece[begin : begin + size]
@@ -109,10 +109,10 @@ class Buffer:
         """Raise for the end of the file, where the archive has not ended.
 
         Raises:
-            IncompleteReadError: Always.
+            CutArchiveError: Always.
         """
         place = f"in or behind its member {self.member!r}" if self.member else "at its beginning"
-        raise IncompleteReadError(
+        raise CutArchiveError(
             f"{self.url} ends {place}, without the end mark of a tar: it is cut, upload it again"
         )
 

@@ -87,7 +87,7 @@ class TarReader:
 
         Raises:
             BadArchiveError: This is no tar, or it is damaged here.
-            IncompleteReadError: The file ends before the end mark.
+            CutArchiveError: The file ends before the end mark.
         """
         if not self._has_begun:
             self._begin()
@@ -108,7 +108,7 @@ class TarReader:
         Raises:
             BadArchiveError: The member is a link: what it leads to is past, or elsewhere. Or it
                 is bigger than `max_member_bytes` allows.
-            IncompleteReadError: The file ends within the content.
+            CutArchiveError: The file ends within the content.
         """
         if self._link:
             raise BadArchiveError(
@@ -133,11 +133,11 @@ class TarReader:
 
         Raises:
             BadArchiveError: A member is a link or too big, or the archive is damaged.
-            IncompleteReadError: The archive is cut; the files before are whole, and were yielded.
+            CutArchiveError: The archive is cut; the files before are whole, and were yielded.
         """
         while member := self.next_member():
             if member.is_file or member.link:
-                yield member.name, self.read(), self._following()
+                yield member.name, self.read(), self.following
             if not (self._is_compressed or self._globals):
                 yield from self._files_at_hand()
 
@@ -151,7 +151,9 @@ class TarReader:
             buffer.go_on_at(at)
             yield buffer.member, piece[begin:end], piece_begin + at
 
-    def _following(self) -> int | None:
+    @property
+    def following(self) -> int | None:
+        """Byte at which the next member can be read from; None if it needs what comes before."""
         if self._is_compressed or self._globals:
             return None
         return self._buffer.position + self._unread + self._padding

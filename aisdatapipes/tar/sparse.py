@@ -74,7 +74,7 @@ def read_old_map(header: bytes, buffer: Buffer) -> SparseMap:
 
     Raises:
         ValueError: It is not sound.
-        IncompleteReadError: The archive ends within it.
+        CutArchiveError: The archive ends within it.
     """
     fields, is_extended = [header[_OLD_CHUNKS]], header[_OLD_IS_EXTENDED]
     while is_extended:
