@@ -15,6 +15,7 @@ Example:
 from importlib.metadata import version
 
 from aisdatapipes import errors
+from aisdatapipes.checkpoint.merging import merge_states
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.worker_client import WorkerRequestClient
 from aisdatapipes.datapipes import (
@@ -36,9 +37,10 @@ from aisdatapipes.datasets import (
     AISShardReader,
     ZeroDict,
 )
-from aisdatapipes.epochs.resuming import merge_states
+from aisdatapipes.distributed.sharding import Sharding
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.metrics.counters import Counters
+from aisdatapipes.reading.options import ReadOptions
 from aisdatapipes.samplers import DynamicBatchSampler
 
 __all__ = [
@@ -60,7 +62,9 @@ __all__ = [
     "DynamicBatchSampler",
     "Manifest",
     "ManifestEntry",
+    "ReadOptions",
     "Settings",
+    "Sharding",
     "WorkerRequestClient",
     "ZeroDict",
     "errors",

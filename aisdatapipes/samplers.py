@@ -10,9 +10,9 @@ from typing import Protocol
 import torch
 from torch.utils.data import Sampler
 
-from aisdatapipes.distributed.partition import Dealing, Uneven
+from aisdatapipes.distributed.partition import Partition, Uneven
 from aisdatapipes.distributed.shuffling import epoch_order
-from aisdatapipes.distributed.world import Lane, Placement
+from aisdatapipes.distributed.world import World, WorldDetector
 from aisdatapipes.manifests.manifest import Manifest
 
 __all__ = ["DynamicBatchSampler"]
@@ -34,7 +34,7 @@ class DynamicBatchSampler(Sampler[list[int]]):
     a warning, and `oversized` has them all. Empty objects are kept, and so is an object that is
     gone since the listing: reading its batch says so, or skips it.
 
-    In a job of several ranks the batches of the whole dataset are dealt to the ranks, so that
+    In a job of several ranks the batches of the whole dataset are shared by the ranks, so that
     no two ranks have the same sample and each makes equally many steps.
 
     Args:
@@ -89,13 +89,13 @@ class DynamicBatchSampler(Sampler[list[int]]):
             raise ValueError(f"max_batch_size is {max_batch_size}, it must be more than 0")
         if not 0 <= saturation_factor <= 1:
             raise ValueError(f"saturation_factor is {saturation_factor}: give 0 to 1")
-        Dealing(uneven=uneven)  # refuses what is none of the three now, not in the first epoch
+        Partition(uneven=uneven)  # refuses what is none of the three now, not in the first epoch
         self._most = max_batch_size
         self._least_of_last = saturation_factor * max_batch_size if drop_last else -1.0
         self._takes_oversized = allow_oversized_samples
         self._shuffle, self._seed = shuffle, seed
         self._uneven: Uneven = uneven
-        self._placement = Placement(rank, world_size)
+        self._detector = WorldDetector(rank, world_size)
         self._sizes = torch.tensor(data_source.object_sizes(), dtype=torch.int64).clamp(min=0)
         self.oversized = self._find_oversized(data_source.manifest)
         self._epoch = 0
@@ -105,18 +105,20 @@ class DynamicBatchSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the batches of this rank, as lists of indices.
 
-        An iteration after another one is the next epoch, unless `set_epoch` says which.
+        In a job of one rank an iteration after another one is the next epoch, unless `set_epoch`
+        says which. Of several ranks one may iterate more often than the others, and would then be
+        in another epoch: there only `set_epoch` goes on, as with `DistributedSampler`.
         """
-        if self._is_used:
+        if self._is_used and self._world().world_size == 1:
             self._epoch += 1
         self._is_used = True
         batches = self._batches()
-        for number in self._dealing().share(torch.arange(len(batches)), self._lane()).positions:
+        for number in self._partition().slice(torch.arange(len(batches)), self._world()).positions:
             yield batches[number].tolist()
 
     def __len__(self) -> int:
         """Return the number of batches that this rank has, in the epoch that `set_epoch` says."""
-        return self._dealing().rank_size(len(self._batches()), self._lane().rank)
+        return self._partition().rank_size(len(self._batches()), self._world().rank)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the number of the epoch that comes next, as `DistributedSampler` does.
@@ -128,11 +130,11 @@ class DynamicBatchSampler(Sampler[list[int]]):
             raise ValueError(f"epoch is {epoch}: epochs count from 0")
         self._epoch, self._is_used = epoch, False
 
-    def _lane(self) -> Lane:
-        return Lane(*self._placement.rank())
+    def _world(self) -> World:
+        return World(*self._detector.rank())
 
-    def _dealing(self) -> Dealing:
-        return Dealing(self._lane().world_size, uneven=self._uneven)
+    def _partition(self) -> Partition:
+        return Partition(self._world().world_size, uneven=self._uneven)
 
     def _batches(self) -> list[torch.Tensor]:
         """Return the batches of the epoch, of all ranks."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import closing
-from typing import Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from torch.utils.data import IterDataPipe
 from torch.utils.data.datapipes.utils.common import StreamWrapper
@@ -13,12 +13,22 @@ from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.etl import ETLCall
+from aisdatapipes.keywords import refuse_unknown
 from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.object_reader import ObjectReader
-from aisdatapipes.reading.options import OnError, ReadOptions
+from aisdatapipes.reading.options import ErrorPolicy, ReadKeywords, ReadOptions
 from aisdatapipes.types import ETLConfig
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 __all__ = ["AISFileLoader"]
+
+
+class LoadKeywords(ReadKeywords, total=False):
+    """What the loader takes beside what its signature names."""
+
+    ordered: bool
 
 
 class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
@@ -51,6 +61,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         max_errors: Most objects to skip in one iteration of a process; None for any number.
         verify: ``"checksum"`` compares every object with the cluster's checksum when it has been
             read from beginning to end. It costs the batches: every object is its own GET.
+        read: `ReadOptions`, in place of its fields one by one.
         settings: Time-outs, retries and the memory for each stream.
 
     Raises:
@@ -88,31 +99,22 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         etl_name: str | None = None,
         *,
         etl: ETLConfig | None = None,
-        max_inflight_bytes: int = ReadOptions.max_inflight_bytes,
-        max_batch: int = ReadOptions.max_batch,
-        concurrency: int = ReadOptions.concurrency,
-        ordered: bool = True,
-        on_error: OnError = "raise",
-        max_errors: int | None = None,
-        verify: Literal["checksum"] | None = None,
         settings: Settings | None = None,
+        **read: Unpack[LoadKeywords],
     ) -> None:
+        refuse_unknown(type(self).__name__, read, LoadKeywords)
         self.source_datapipe = as_pipe(source_datapipe)
         self.url = resolve_endpoint(url)
         self.length = length
         self.etl_name = etl_name
         self.settings = settings or Settings()
-        self.verify = verify
+        options = ReadOptions.of(read)
+        self.verify = options.verify
         self._reader = ObjectReader(
             self.url,
             ETLCall.of(etl_name, etl),
-            max_inflight_bytes=max_inflight_bytes,
-            max_batch=max_batch,
-            concurrency=concurrency,
-            ordered=ordered,
-            on_error=on_error,
-            max_errors=max_errors,
-            verify=verify,
+            options=options,
+            policy=ErrorPolicy.of(read),
             settings=settings,
         )
 
@@ -137,8 +139,8 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
             >>> pipe.counters().objects
             1
         """
-        return self._reader.report.counters()
+        return self._reader.counters.total()
 
     def skipped_urls(self) -> list[str]:
         """Return the URLs that ``on_error`` left out until now, of all worker processes."""
-        return self._reader.report.skipped_urls()
+        return self._reader.counters.skipped_urls()

@@ -14,9 +14,10 @@ from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import Counters, SharedCounters
-from aisdatapipes.reading.options import ErrorPolicy, OnError
+from aisdatapipes.reading.options import ErrorHandler, ErrorPolicy, OnError
+from aisdatapipes.reading.prefetcher import prefetch
 from aisdatapipes.reading.request import ObjectRequest
-from aisdatapipes.shards.samples import read_samples
+from aisdatapipes.shards.read_shard import SHARD_OPTIONS, read_shard, samples_parser
 from aisdatapipes.tar import Sample
 from aisdatapipes.types import ETLConfig
 
@@ -33,7 +34,7 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
     ``README``, are left out and counted in the log, at level ``INFO``.
 
     Every shard is read once, forward, and a big one never held whole; a connection that breaks
-    is taken up where it broke. Shards may be packed by gzip. For members in any order, or those of
+    goes on where it broke. Shards may be compressed by gzip. For members in any order, or those of
     archives other than tar, chain torchdata's own pipes behind ``load_files_by_ais``.
 
     Put ``.shuffle()`` and ``.sharding_filter()`` before it, for whole shards, and another
@@ -60,7 +61,7 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         BucketNotFoundError: While iterating: there is no such bucket.
         BadArchiveError: While iterating: a shard is no tar, has links, or has two members
             for one extension of a sample.
-        IncompleteReadError: While iterating: a shard ends before the end mark of a tar.
+        CutArchiveError: While iterating: a shard ends before the end mark of a tar.
         ClusterUnreachableError: While iterating: nothing answers at the endpoint.
 
     Example:
@@ -91,14 +92,17 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         self._etl = ETLCall.of(etl_name, etl)
         self.settings = settings or Settings()
         self._policy = ErrorPolicy(on_error, max_errors)
-        self._report = SharedCounters()
+        self._counters = SharedCounters()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        tally = self._report.tally()
-        samples = read_samples(self.source_datapipe, self._request_for, self._policy, tally)
-        with closing(samples):
-            for url, sample in samples:
-                yield _as_dict(url, sample)
+        counters = self._counters.of_this_process()
+        content_for = ErrorHandler(self._policy, counters).content_for
+        parse = samples_parser(self.settings, counters)
+        shards = prefetch(self.source_datapipe, self._request_for, SHARD_OPTIONS, counters)
+        with closing(shards):
+            for shard in shards:
+                for sample in read_shard(shard.item, shard, parse, content_for):
+                    yield _as_dict(shard.item, sample)
 
     def __len__(self) -> int:
         if self.length < 0:
@@ -110,11 +114,11 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
 
         Objects are the shards.
         """
-        return self._report.counters()
+        return self._counters.total()
 
     def skipped_urls(self) -> list[str]:
         """Return the shards that ``on_error`` left out, whole or from some sample on."""
-        return self._report.skipped_urls()
+        return self._counters.skipped_urls()
 
     def _request_for(self, url: str) -> ObjectRequest:
         return ObjectRequest.parse(url, self.url, self.settings, self._etl)

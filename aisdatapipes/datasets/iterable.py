@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
 
 __all__ = ["AISIterDataset"]
 
 
 class AISIterDataset(AISBaseIterDataset):
-    """Objects as ``(name, content)``, each rank and worker its share, in the order of the sources.
+    """Objects as ``(name, content)``, each rank and worker its slice, in the order of the sources.
 
     Arguments, errors, state and the rest are those of `AISBaseIterDataset`.
 
@@ -32,7 +32,5 @@ class AISIterDataset(AISBaseIterDataset):
         ``AISIterDataset`` of AIStore's ``aistore.pytorch``.
     """
 
-    def __iter__(self) -> Iterator[Any]:
-        """Return an iterator over ``(name, content)``, transformed."""
-        pairs = ((entry.name, content) for entry, content in self.read(self.share()))
-        return map(self.transform, pairs) if self.transform else pairs
+    def _samples(self, progress: Progress) -> Iterator[tuple[str, bytes]]:
+        return ((entry.name, content) for entry, content in super()._samples(progress))

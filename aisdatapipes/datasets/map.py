@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.map_base import AISBaseMapDataset, Pair
-from aisdatapipes.datasets.sources import PrefixMap, Source
+from aisdatapipes.datasets.sources import ClusterKeywords, PrefixMap, Source
 from aisdatapipes.manifests.manifest import Manifest
-from aisdatapipes.reading.options import OnError, ReadOptions
-from aisdatapipes.reading.request import ETLConfig
+from aisdatapipes.reading.options import ReadKeywords
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["AISDataset", "AISMapDataset"]
 
@@ -64,6 +65,10 @@ class AISMapDataset(AISBaseMapDataset):
         return self.transform(pair) if self.transform else pair
 
 
+class _Keywords(ClusterKeywords, ReadKeywords, total=False):
+    """What `AISDataset` takes beside what its signature names."""
+
+
 class AISDataset(AISMapDataset):
     """`AISMapDataset` with the parameters that AIStore's README has: the address comes first.
 
@@ -89,31 +94,17 @@ class AISDataset(AISMapDataset):
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         *,
-        etl: ETLConfig | None = None,
         manifest: Manifest | None = None,
         transform: Callable[[Pair], Any] | None = None,
-        on_error: OnError = "raise",
-        max_errors: int | None = None,
-        verify: Literal["checksum"] | None = None,
-        max_inflight_bytes: int = ReadOptions.max_inflight_bytes,
-        max_batch: int = ReadOptions.max_batch,
-        concurrency: int = ReadOptions.concurrency,
-        settings: Settings | None = None,
+        **options: Unpack[_Keywords],
     ) -> None:
         super().__init__(
             ais_source_list,
             prefix_map,
             etl_name,
-            etl=etl,
-            client_url=client_url,
             urls_list=urls_list,
             manifest=manifest,
             transform=transform,
-            on_error=on_error,
-            max_errors=max_errors,
-            verify=verify,
-            max_inflight_bytes=max_inflight_bytes,
-            max_batch=max_batch,
-            concurrency=concurrency,
-            settings=settings,
+            client_url=client_url,
+            **options,
         )

@@ -6,29 +6,29 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from statistics import median
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Dataset
 
-from aisdatapipes.client.settings import Settings
-from aisdatapipes.datasets.sources import (
-    PrefixMap,
-    Source,
-    manifest_and_endpoint,
-    settings_like,
-)
-from aisdatapipes.etl import ETLCall
+from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, Source, SourceKeywords
+from aisdatapipes.keywords import refuse_unknown
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.manifests.sizing import sizes_of
 from aisdatapipes.metrics.counters import Counters
-from aisdatapipes.reading.object_reader import ObjectReader
-from aisdatapipes.reading.options import OnError, ReadOptions
-from aisdatapipes.reading.request import ETLConfig, Object
+from aisdatapipes.reading.options import ReadKeywords
+from aisdatapipes.types import Object
 
-__all__ = ["AISBaseMapDataset", "Pair"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["AISBaseMapDataset", "MapKeywords", "Pair"]
 
 Pair = tuple[str, bytes]
 """Name of an object and its content."""
+
+
+class MapKeywords(SourceKeywords, ReadKeywords, total=False):
+    """What a map dataset takes beside what its signature names."""
 
 
 class AISBaseMapDataset(Dataset[Any], ABC):
@@ -46,24 +46,22 @@ class AISBaseMapDataset(Dataset[Any], ABC):
         prefix_map: Sources, to the prefix or prefixes that the names of their objects begin
             with; None for all. A key holds for every equal source.
         etl_name: ETL that the cluster applies to every object; it must be running there.
-        etl: The SDK's ``ETLConfig`` in its place: with arguments, or with a pipeline of ETLs.
-        client_url: Address of the cluster, ``http://host:port``; default that of the first
-            source, if there is one, or ``$AIS_ENDPOINT``.
         urls_list: ``provider://bucket[/prefix]``, or several.
         manifest: The objects, in place of sources and URLs.
         transform: Called with what the dataset would return, returns what it returns instead;
             for `AISMapDataset` and `AISDataset`. It has to pickle if workers are spawned.
-        on_error: What to do with an object that cannot be read: ``"raise"``; ``"skip"``, so that
-            a batch is shorter; or a function of URL and error that returns content to have
-            instead, or None to skip. By a single index there is nothing to skip to: its error
-            is raised. A cluster that cannot be reached or refuses the token raises in any case.
-        max_errors: Most objects that one process may skip; None for any number.
-        verify: ``"checksum"`` compares every object with the cluster's checksum. It costs the
-            batches: every object is its own GET.
-        max_inflight_bytes: Upper bound of the bytes asked for at a time, as far as sizes tell.
-        max_batch: Most objects in one GetBatch request; 1 reads every object by its own GET.
-        concurrency: Most GETs at a time, where GetBatch does not apply.
-        settings: Time-outs and retries.
+        options: What else may be given, by name:
+
+            - Where: ``etl``, the SDK's ``ETLConfig`` in place of `etl_name`, with arguments or
+              with a pipeline of ETLs; ``client_url``, the address of the cluster, default that of
+              the first source, if there is one, or ``$AIS_ENDPOINT``; ``settings``.
+            - Reading: the fields of `ReadOptions`, or ``read=ReadOptions(...)``.
+            - Errors: ``on_error`` says what to do with an object that cannot be read:
+              ``"raise"``; ``"skip"``, so that a batch is shorter; or a function of URL and error
+              that returns content to have instead, or None to skip. By a single index there is
+              nothing to skip to: its error is raised. A cluster that cannot be reached or refuses
+              the token raises in any case. ``max_errors`` is the most objects that one process
+              may skip.
 
     Attributes:
         manifest: The objects.
@@ -71,7 +69,7 @@ class AISBaseMapDataset(Dataset[Any], ABC):
     Raises:
         ValueError: Nothing to read is given, `prefix_map` has a key that is no source, or an
             option is out of its range.
-        TypeError: A source is none of the three kinds.
+        TypeError: A source is none of the three kinds, or an option is not known.
         EndpointError: No endpoint, or none of an HTTP server.
         BucketNotFoundError: The cluster has no such bucket.
         ClusterUnreachableError: Nothing answers at the endpoint.
@@ -94,36 +92,18 @@ class AISBaseMapDataset(Dataset[Any], ABC):
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         *,
-        etl: ETLConfig | None = None,
-        client_url: str | None = None,
         urls_list: str | Iterable[str] | None = None,
         manifest: Manifest | None = None,
         transform: Callable[[Pair], Any] | None = None,
-        on_error: OnError = "raise",
-        max_errors: int | None = None,
-        verify: Literal["checksum"] | None = None,
-        max_inflight_bytes: int = ReadOptions.max_inflight_bytes,
-        max_batch: int = ReadOptions.max_batch,
-        concurrency: int = ReadOptions.concurrency,
-        settings: Settings | None = None,
+        **options: Unpack[MapKeywords],
     ) -> None:
-        self.manifest, endpoint = manifest_and_endpoint(
-            ais_source_list, prefix_map, urls_list, manifest, client_url, settings
+        refuse_unknown(type(self).__name__, options, MapKeywords)
+        source = DatasetSource.of(
+            ais_source_list, prefix_map, etl_name, urls_list, manifest, options
         )
-        self.client_url = endpoint
+        self.manifest, self._reader = source.manifest, source.reader
+        self.client_url = source.endpoint
         self.transform = transform
-        self._reader = ObjectReader(
-            endpoint,
-            ETLCall.of(etl_name, etl),
-            clusters=self.manifest.clusters,
-            max_inflight_bytes=max_inflight_bytes,
-            max_batch=max_batch,
-            concurrency=concurrency,
-            on_error=on_error,
-            max_errors=max_errors,
-            verify=verify,
-            settings=settings_like(ais_source_list, endpoint, settings),
-        )
 
     @abstractmethod
     def __getitem__(self, index: int) -> Any:
@@ -184,8 +164,8 @@ class AISBaseMapDataset(Dataset[Any], ABC):
 
     def counters(self) -> Counters:
         """Return what this dataset has done until now, all its worker processes together."""
-        return self._reader.report.counters()
+        return self._reader.counters.total()
 
     def skipped_urls(self) -> list[str]:
         """Return the URLs that ``on_error`` left out until now, of all worker processes."""
-        return self._reader.report.skipped_urls()
+        return self._reader.counters.skipped_urls()

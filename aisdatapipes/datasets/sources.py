@@ -1,51 +1,112 @@
-"""What a dataset reads, from the arguments of its constructor."""
+"""What a dataset reads, and by what, from the arguments of its constructor."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.listing.bucket_listing import AISSource, Object, Source, endpoint_of
+from aisdatapipes.etl import ETLCall
+from aisdatapipes.listing.bucket_listing import endpoint_of
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.manifests.selections import PrefixMap
+from aisdatapipes.reading.object_reader import ObjectReader
+from aisdatapipes.reading.options import ErrorPolicy, ReadOptions
+from aisdatapipes.types import AISSource, ETLConfig, Object, Source
 
-__all__ = ["PrefixMap", "Source", "manifest_and_endpoint", "settings_like"]
+__all__ = ["ClusterKeywords", "DatasetSource", "PrefixMap", "Source", "SourceKeywords"]
 
 _TOKEN_VARIABLES = ("AIS_AUTHN_TOKEN", "AIS_AUTHN_TOKEN_FILE")
 
+Sources = Source | Iterable[Source] | None
 
-def manifest_and_endpoint(
-    ais_source_list: Source | Iterable[Source] | None,
-    prefix_map: PrefixMap | None,
-    urls_list: str | Iterable[str] | None,
-    manifest: Manifest | None,
-    client_url: str | None,
-    settings: Settings | None,
-) -> tuple[Manifest, str]:
-    """Return the manifest that is given, or one of what is given, and the cluster's address.
 
-    Raises:
-        ValueError: Nothing is given, or a manifest and something beside it.
-        AISPipeError: The listing failed.
+class ClusterKeywords(TypedDict, total=False):
+    """What the cluster is to make of the objects, and how to talk to it."""
+
+    etl: ETLConfig | None
+    settings: Settings | None
+
+
+class SourceKeywords(ClusterKeywords, total=False):
+    """The same, and its address."""
+
+    client_url: str | None
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """The objects of a dataset, and what reads them.
+
+    Attributes:
+        manifest: The objects.
+        endpoint: Address of the cluster.
+        reader: Reads them, and counts.
     """
-    if manifest is None:
-        manifest = Manifest.build(
-            urls_list, ais_source_list, prefix_map, client_url=client_url, settings=settings
+
+    manifest: Manifest
+    endpoint: str
+    reader: ObjectReader
+
+    @classmethod
+    def of(
+        cls,
+        ais_source_list: Sources,
+        prefix_map: PrefixMap | None,
+        etl_name: str | None,
+        urls_list: str | Iterable[str] | None,
+        manifest: Manifest | None,
+        keywords: Mapping[str, Any],
+    ) -> DatasetSource:
+        """List what is given, unless a manifest is, and say how it is read.
+
+        Args:
+            ais_source_list: Sources of the SDK.
+            prefix_map: Their prefixes.
+            etl_name: ETL that the cluster applies to every object.
+            urls_list: Prefix URLs.
+            manifest: The objects, in place of these.
+            keywords: `SourceKeywords` and `ReadKeywords`.
+
+        Raises:
+            ValueError: Nothing is given, or a manifest and something beside it; or an option is
+                out of its range, or ``ordered=False``.
+            AISPipeError: The listing failed.
+        """
+        client_url, settings = keywords.get("client_url"), keywords.get("settings")
+        etl = ETLCall.of(etl_name, keywords.get("etl"))
+        # First, as the listing takes its time.
+        options, policy = ReadOptions.of(keywords), ErrorPolicy.of(keywords)
+        if not options.ordered:
+            raise ValueError(
+                "ordered is False, but a dataset keeps its order, which indices and states are of: "
+                "leave it out, or read by the pipe AISFileLoader"
+            )
+        if manifest is None:
+            manifest = Manifest.build(
+                urls_list, ais_source_list, prefix_map, client_url=client_url, settings=settings
+            )
+        elif ais_source_list or urls_list or prefix_map:
+            raise ValueError(
+                "a manifest already says which objects there are: give either manifest= or "
+                "urls_list=, ais_source_list= and prefix_map="
+            )
+        endpoint = resolve_endpoint(client_url or manifest.endpoint)
+        reader = ObjectReader(
+            endpoint,
+            etl,
+            clusters=manifest.clusters,
+            options=options,
+            policy=policy,
+            settings=_settings_like(ais_source_list, endpoint, settings),
         )
-    elif ais_source_list or urls_list or prefix_map:
-        raise ValueError(
-            "a manifest already says which objects there are: give either manifest= or "
-            "urls_list=, ais_source_list= and prefix_map="
-        )
-    return manifest, resolve_endpoint(client_url or manifest.endpoint)
+        return cls(manifest, endpoint, reader)
 
 
-def settings_like(
-    ais_source_list: Source | Iterable[Source] | None, endpoint: str, settings: Settings | None
-) -> Settings:
+def _settings_like(ais_source_list: Sources, endpoint: str, settings: Settings | None) -> Settings:
     """Return the settings, with token and TLS of the sources' own client where they have none.
 
     Only of a client of this very endpoint: nobody else's token goes there. A token of the
