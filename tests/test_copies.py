@@ -118,3 +118,21 @@ def test_a_copy_outlives_the_original(bucket: Bucket, copied: Callable[[Any], An
     gc.collect()
     assert list(one) == NAMES[:3] + NAMES[4:]
     assert set(one.skipped_urls()) == {f"ais://{bucket.name}/{NAMES[3]}"}
+
+
+@pytest.mark.parametrize("copied", COPIES[1:])
+def test_copies_stand_each_where_it_is(bucket: Bucket, copied: Callable[[Any], Any]) -> None:
+    """What one of them reads, loads or is told changes no state of the other."""
+    dataset = AISIterDataset(bucket, transform=name_of)
+    other = copied(dataset)
+    samples, others = iter(dataset), iter(other)
+    assert list(itertools.islice(samples, 2)) == NAMES[:2]
+    assert list(itertools.islice(others, 5)) == NAMES[:5]
+    consumed = [one.state_dict()["worker"]["consumed"] for one in (dataset, other)]
+    assert consumed == [2, 5]
+    other.load_state_dict(other.state_dict())
+    dataset.set_epoch(4)
+    assert list(other) == NAMES[5:]
+    assert list(samples) == NAMES[2:]
+    assert list(dataset) == list(other) == NAMES
+    assert [one.state_dict()["epoch"] for one in (dataset, other)] == [4, 0]

@@ -19,10 +19,10 @@ START_METHODS = ["fork", "spawn", "forkserver"]
 
 def count_some(counters: SharedCounters, number: int) -> None:
     """Count an object of `number` bytes, a retry, and a skipped one."""
-    tally = counters.tally()
-    tally.add_object(number, 0.25, 0.5)
-    tally.skip(f"ais://b/{number} ü\n")
-    with counting(tally):
+    ours = counters.of_this_process()
+    ours.add_object(number, 0.25, 0.5)
+    ours.skip(f"ais://b/{number} ü\n")
+    with counting(ours):
         increment("retries", 2)
 
 
@@ -43,7 +43,7 @@ def test_children_count_into_their_parents(start_method: str) -> None:
     counters = SharedCounters()
     count_some(counters, 1)
     run_many(start_method, count_some, (counters, 2), (counters, 3))
-    assert counters.counters() == Counters(
+    assert counters.total() == Counters(
         objects=3, bytes=6, retries=6, skipped=3, cluster_s=0.75, consumer_s=1.5
     )
     assert sorted(counters.skipped_urls()) == [f"ais://b/{number} ü\n" for number in (1, 2, 3)]
@@ -62,19 +62,19 @@ def test_many_short_lived_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     count_some(counters, 1)
     run_many("fork", count_in_children, (counters, 40))
     count_in_children(counters, 40)
-    assert counters.counters().objects == counters.counters().bytes == 81
+    assert counters.total().objects == counters.total().bytes == 81
     assert len(counters.skipped_urls()) == 81
 
 
 def refused_beside_others(counters: SharedCounters) -> None:
     """Expect no room in a process that comes last."""
     with pytest.raises(RuntimeError, match="more than 2 processes read one pipe: start fewer"):
-        counters.tally()
+        counters.of_this_process()
 
 
 def without_room(counters: SharedCounters) -> None:
     """Take the last slot and let another process fail."""
-    counters.tally()
+    counters.of_this_process()
     run_many("fork", refused_beside_others, (counters,))
 
 
@@ -82,7 +82,7 @@ def test_too_many_processes_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is counted in a wrong place; the error says what to do."""
     monkeypatch.setattr("aisdatapipes.metrics.counters._SLOTS", 2)
     counters = SharedCounters()
-    counters.tally()
+    counters.of_this_process()
     run_many("fork", without_room, (counters,))
 
 
@@ -94,11 +94,11 @@ def test_copies_begin_at_zero(duplicate: Callable[[SharedCounters], SharedCounte
     original = SharedCounters()
     count_some(original, 1)
     other = duplicate(original)
-    assert other.counters() == Counters()
+    assert other.total() == Counters()
     assert other.skipped_urls() == []
     count_some(other, 5)
     count_some(original, 1)
-    assert (original.counters().bytes, other.counters().bytes) == (2, 5)
+    assert (original.total().bytes, other.total().bytes) == (2, 5)
     assert len(pickle.dumps(original)) < 200
 
 
@@ -126,7 +126,7 @@ def test_parts_of_a_pipe_count_together(start_method: str) -> None:
     """In a child too, where they come by several pickles."""
     counters = SharedCounters()
     run_many(start_method, count_by_all, (counters, Nested(counters), Nested(counters)))
-    assert counters.counters().objects == 3
+    assert counters.total().objects == 3
 
 
 def test_a_full_disk_is_an_error() -> None:
@@ -145,5 +145,5 @@ def test_a_full_disk_is_an_error() -> None:
 def test_the_former_name_of_dropped() -> None:
     """What was called left_out is still there by that name."""
     counters = SharedCounters()
-    counters.tally().add("dropped", 3)
-    assert counters.counters().left_out == counters.counters().dropped == 3
+    counters.of_this_process().add("dropped", 3)
+    assert counters.total().left_out == counters.total().dropped == 3

@@ -65,4 +65,4 @@ def test_what_is_kept_holds_no_token(
     kept = json.dumps(dataset.state_dict()).encode() + (tmp_path / "manifest").read_bytes()
     assert token.encode() not in kept + "".join(shown).encode()
     assert token.encode() not in pickle.dumps(dataset.manifest)
-    assert token.encode() in pickle.dumps(dataset._reader._settings)
+    assert token.encode() in pickle.dumps(dataset._reader.settings)

@@ -81,7 +81,7 @@ def test_each_object_comes_once(
 
 
 def test_epochs_of_persistent_workers(ais_bucket: Bucket, pairs: list[Pair]) -> None:
-    """`set_epoch` in the main process shuffles anew in workers that stay."""
+    """`set_epoch` in the main process gives workers that stay another order."""
     dataset = dataset_of(ais_bucket, shuffle=True, seed=5)
     loader = loader_of(dataset, 2, "forkserver", persistent_workers=True)
     epochs = []

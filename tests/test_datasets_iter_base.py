@@ -47,7 +47,7 @@ def test_a_subclass_reads_some_of_its_share(
     resumed = Evens(**options)
     resumed.load_state_dict(dataset.state_dict())
     assert got + list(resumed) == expected
-    assert resumed.state_dict()["consumed"] == COUNT
+    assert resumed.state_dict()["worker"]["consumed"] == COUNT
 
 
 class Reversed(Evens):

@@ -3,7 +3,7 @@
 What torchdata's loader makes impossible is not asked for. Without workers it keeps that the last
 batch was not full, and gives nothing more; with workers a state is that of the last snapshot,
 which is in the middle of the epoch unless the number of steps is a multiple; and a loader that
-raised ``StopIteration`` begins anew by itself, with workers that never see the state.
+raised ``StopIteration`` begins again by itself, with workers that never see the state.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def test_a_state_of_the_last_batch(
 def test_a_state_after_stop_iteration(
     bucket: Bucket, kind: str, workers: int, batch_size: int | None
 ) -> None:
-    """A loader that had ended begins anew: the epoch that is set comes whole, in its order."""
+    """A loader that had ended begins again: the epoch that is set comes whole, in its order."""
     loader = loader_of(dataset_of(kind, bucket), batch_size, workers, 1)
     assert len(flat(loader, batch_size)) == COUNT
     state = loader.state_dict()

@@ -1,4 +1,4 @@
-"""Epochs: shares, states that are taken up once, and numbers that reach the workers."""
+"""Epochs: slices, states that stop and resume, and those that are refused."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import logging
 from typing import Any
 
 import pytest
-from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from aisdatapipes.epochs.resuming import merge_states
+from aisdatapipes import merge_states
 from aisdatapipes.errors import StateMismatchError
 from support.numbers_dataset import Numbers
 
@@ -50,7 +49,7 @@ def stopped(**options: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_a_state_goes_on_where_it_was_taken(shuffle: bool) -> None:
+def test_a_state_resumes_where_it_was_saved(shuffle: bool) -> None:
     """The rest comes in the order in which it would have come, and the next epoch is whole."""
     expected = read(Numbers(COUNT, shuffle=shuffle))
     dataset = Numbers(COUNT, shuffle=shuffle)
@@ -60,7 +59,7 @@ def test_a_state_goes_on_where_it_was_taken(shuffle: bool) -> None:
 
 
 def test_a_state_before_anything_is_that_of_the_start() -> None:
-    """It resumes to everything, in every lane, also after it was loaded itself."""
+    """It resumes to everything, in every rank, also after it was loaded itself."""
     start = Numbers(COUNT).state_dict()
     dataset = Numbers(COUNT, 0, 2)
     dataset.load_state_dict(start)
@@ -69,45 +68,18 @@ def test_a_state_before_anything_is_that_of_the_start() -> None:
     assert read(dataset) == ALL[::2]
 
 
-def test_an_iteration_that_begins_anew_begins_its_state_anew() -> None:
+def test_a_pass_that_begins_again_begins_its_state_again() -> None:
     """``iter`` alone is enough: loaders ask for the state before the first item."""
     dataset = Numbers(COUNT)
     read(dataset, 10)
     iter(dataset)
-    assert dataset.state_dict()["consumed"] == 0
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_persistent_or_not_a_loaded_state_is_used_once(workers: int) -> None:
-    """The pass after it is a whole epoch: new workers do not take it up again."""
-    dataset = Numbers(COUNT)
-    dataset.load_state_dict(merge_states(stopped()))
-    loader = DataLoader(dataset, batch_size=None, num_workers=workers)
-    assert sorted(read(loader)) == ALL[10:]
-    assert sorted(read(loader)) == ALL
-    assert sorted(read(DataLoader(dataset, batch_size=None, num_workers=3))) == ALL
-    assert sorted(read(dataset)) == ALL
-
-
-@pytest.mark.parametrize("persistent", [False, True])
-def test_set_epoch_reaches_workers(persistent: bool) -> None:
-    """Workers, persistent ones too, shuffle as the main process says, and as one worker does."""
-    dataset = Numbers(COUNT, shuffle=True)
-    loader = DataLoader(dataset, batch_size=None, num_workers=2, persistent_workers=persistent)
-    orders = []
-    for epoch in (0, 1, 2, 1):
-        dataset.epochs.set_epoch(epoch)
-        orders.append(read(loader))
-        assert orders[-1] == read(dataset)
-    assert orders[3] == orders[1]
-    assert len(set(map(tuple, orders))) == 3
-    assert all(sorted(order) == ALL for order in orders)
+    assert dataset.state_dict()["worker"]["consumed"] == 0
 
 
 def test_a_loaded_state_brings_its_epoch() -> None:
-    """Who does not count epochs goes on in that of the state."""
+    """Who does not count epochs stays in that of the state."""
     before = Numbers(COUNT, shuffle=True)
-    before.epochs.set_epoch(3)
+    before.set_epoch(3)
     expected = read(before)
     read(before, 10)
     dataset = Numbers(COUNT, shuffle=True)
@@ -121,7 +93,7 @@ def test_set_epoch_does_not_pass_over_what_is_left() -> None:
     """A state in the middle of another epoch is refused, not thrown away."""
     dataset = Numbers(COUNT)
     dataset.load_state_dict(stopped())
-    dataset.epochs.set_epoch(1)
+    dataset.set_epoch(1)
     with pytest.raises(StateMismatchError, match="epoch 0, here it is 1: call set_epoch"):
         read(dataset)
 
@@ -135,19 +107,19 @@ def test_after_an_epochs_end_comes_the_next(workers: int, persistent: bool) -> N
     loader = stateful(dataset, workers, **options)
     read(loader)
     state = loader.state_dict()
-    dataset.epochs.set_epoch(1)
+    dataset.set_epoch(1)
     expected = read(loader)
     again = Numbers(COUNT, shuffle=True)
     resumed = stateful(again, workers, **options)
     resumed.load_state_dict(state)
-    again.epochs.set_epoch(1)
+    again.set_epoch(1)
     assert read(resumed) == expected
     assert read(resumed) == expected
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 4])
 @pytest.mark.parametrize("stop", [0, 1, 7, 24, 25])
-def test_a_loaders_state_goes_on(workers: int, stop: int) -> None:
+def test_a_loaders_state_resumes(workers: int, stop: int) -> None:
     """Every number comes once, in the same order, with whatever workers."""
     expected = read(stateful(Numbers(COUNT, shuffle=True), workers))
     loader = stateful(Numbers(COUNT, shuffle=True), workers)
@@ -204,17 +176,27 @@ def test_a_state_of_something_else_is_refused(field: str, other: dict) -> None:
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"version": 2}, "version 2, here it is 1: load it with the release"),
+        ({"version": 1}, "version 1, here it is 2: load it with the release"),
         ({"dataset": "AISShardReader"}, "'AISShardReader', here it is 'Numbers'"),
         ({"order": "0"}, "shuffle with the torch"),
-        ({"dealing": {"world_size": 1, "num_workers": 1, "run": 8, "uneven": "pad"}}, "merge"),
-        ({"consumed": 26}, "26 of 25 positions"),
-        ({"consumed": -1}, "-1 of 25 positions"),
+        ({"worker": {"consumed": 26}}, "26 of 25 positions"),
+        ({"worker": {"consumed": -1}}, "-1 is no count"),
+        ({"worker": {"rank": 1}}, "no such worker"),
+        (
+            {
+                "worker": {
+                    "partition": {"world_size": 1, "num_workers": 1, "run": 8, "uneven": "pad"}
+                }
+            },
+            "merge_states",
+        ),
     ],
 )
 def test_a_changed_state_is_refused(change: dict, match: str) -> None:
     """Nothing is read by a state that cannot be of this dataset."""
-    state = stopped() | change
+    state = stopped()
+    worker = {**state["worker"], **change.get("worker", {})}
+    state = {**state, **change, "worker": worker}
     with pytest.raises(StateMismatchError, match=match) as caught:
         resume(state)
     assert isinstance(caught.value, ValueError)
@@ -222,17 +204,19 @@ def test_a_changed_state_is_refused(change: dict, match: str) -> None:
 
 def test_what_is_no_state_is_refused() -> None:
     """The message says what would be one."""
-    with pytest.raises(StateMismatchError, match="no 'version': give what state_dict"):
+    with pytest.raises(
+        StateMismatchError, match=r"no state of a dataset.*: give what state_dict\(\)"
+    ):
         Numbers(COUNT).load_state_dict({"epoch": 1})
 
 
 def test_what_is_dropped_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """One rank says how many are left out."""
     with caplog.at_level(logging.INFO, "aisdatapipes"):
-        shares = [read(Numbers(COUNT, rank, 2, uneven="drop")) for rank in range(2)]
-    assert shares == [ALL[:24:2], ALL[1:24:2]]
+        slices = [read(Numbers(COUNT, rank, 2, uneven="drop")) for rank in range(2)]
+    assert slices == [ALL[:24:2], ALL[1:24:2]]
     assert [record.getMessage() for record in caplog.records] == [
-        "left out the last 1 of 25, to even out ranks"
+        "dropped the last 1 of 25, to even out ranks"
     ]
 
 
@@ -246,4 +230,35 @@ def test_the_rank_size_is_what_a_rank_reads() -> None:
 def test_negative_epochs_are_refused() -> None:
     """Epochs count from 0."""
     with pytest.raises(ValueError, match="-1"):
-        Numbers(COUNT).epochs.set_epoch(-1)
+        Numbers(COUNT).set_epoch(-1)
+
+
+def test_a_state_of_another_uneven_is_refused() -> None:
+    """A worker's slice depends on it; the message says what to do."""
+    dataset = Numbers(COUNT, uneven="drop")
+    dataset.load_state_dict(stopped())
+    with pytest.raises(StateMismatchError, match="of uneven 'pad', here it is 'drop': make"):
+        read(dataset)
+
+
+def test_a_whole_run_may_have_another_uneven() -> None:
+    """What remains of a merged state goes to the workers in whatever way."""
+    merged = merge_states(stopped())
+    slices = []
+    for rank in range(2):
+        dataset = Numbers(COUNT, rank, 2, uneven="drop")
+        dataset.load_state_dict(merged)
+        slices.append(read(dataset))
+    assert slices == [ALL[10:24:2], ALL[11:24:2]]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_state_that_a_worker_refuses_is_raised_once(workers: int) -> None:
+    """By its first item; the pass after that is a whole epoch."""
+    other = stateful(Numbers(COUNT, seed=1), workers)
+    read(iter(other), 4)
+    loader = stateful(Numbers(COUNT), workers, persistent_workers=True)
+    loader.load_state_dict(other.state_dict())
+    with pytest.raises(StateMismatchError, match="of seed 1, here it is 0: make the dataset with"):
+        read(loader)
+    assert sorted(read(loader)) == ALL

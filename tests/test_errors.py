@@ -27,6 +27,7 @@ CAUGHT_BY = {
     "ClusterError": [OSError],
     "ClusterTimeoutError": [requests.Timeout, TimeoutError],
     "ClusterUnreachableError": [requests.ConnectionError, ConnectionError],
+    "CutArchiveError": [errors.IncompleteReadError, EOFError],
     "ETLFailedError": [RuntimeError],
     "ETLNotFoundError": [sdk.ErrETLNotFound, LookupError],
     "EndpointError": [errors.InvalidURLError, ValueError],
@@ -115,7 +116,7 @@ def test_an_unreadable_object_is_no_failing_cluster() -> None:
         assert not issubclass(kind, errors.CLUSTER_WIDE)
     for kind in (*errors.CLUSTER_WIDE, errors.ClusterError, errors.ClusterTimeoutError):
         assert not issubclass(kind, errors.UNREADABLE)
-    for kind in (errors.BucketNotFoundError, errors.AccessDeniedError, errors.ETLFailedError):
+    for kind in (errors.BucketNotFoundError, errors.AccessDeniedError, errors.IncompleteReadError):
         assert not issubclass(kind, errors.UNREADABLE)
 
 

@@ -25,7 +25,7 @@ ROWS = [
     {"shards", "manifests", "checkpoint"},
     {"reading", "listing", "tar", "distributed"},
     {"client"},
-    {"metrics", "processes", "types", "urls", "etl", "errors"},
+    {"metrics", "processes", "types", "urls", "etl", "errors", "keywords"},
 ]
 NEIGHBOURS_MAY_MEET = [*ROWS[-4:-2], ROWS[-1]]
 
@@ -40,6 +40,7 @@ ROOMS_OF = {
     "urllib3": {"client", "reading"},
     "tenacity": {"client"},
     "xxhash": {"reading"},
+    "typing_extensions": ROWS[4],  # for type checkers only
     "filelock": {"testing"},
     "tqdm": {"metrics", "demo"},
     "PIL": {"demo"},

@@ -2,108 +2,69 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aistore.sdk import Bucket, DataShard
 
-from aisdatapipes import AISMultiShardStream, errors
+from aisdatapipes import AISMultiShardStream, Settings, errors
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 from support.faults import FaultProxy
-from support.shard_streams import (
-    Streams,
-    Tuples,
-    flat,
-    listed_shards,
-    loader_of,
-    put_stream,
-    source,
-)
+from support.processes import becomes
+from support.shard_streams import Streams, Tuples, flat, loader_of, put_stream, source
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
-ALIGNED = {"image": [4, 5, 1, 6], "mask": [4, 5, 1, 6]}
+ROWS = {"image": [4, 5, 0, 1, 6], "mask": [4, 5, 0, 1, 6]}
+# Packed in other ways: rows do not exist, but each stream has as many files.
 SHIFTED = {"image": [3, 5, 2, 6, 1], "mask": [4, 4, 0, 9]}
-THREE = {"a": [3, 5, 0, 4], "b": [12], "c": [1, 2, 3, 4, 2]}
-LAYOUTS = [ALIGNED, SHIFTED, THREE]
+THREE = {"a": [3, 5, 0, 4], "b": [12], "c": [1, 2, 3, 4, 2, 0]}
 
 Sizes = dict[str, Sequence[int]]
 
 
-@pytest.mark.parametrize("sizes", LAYOUTS)
-def test_files_of_the_same_number(ais_bucket: Bucket, put_object: PutObject, sizes: Sizes) -> None:
-    """One process: the n-th files of all streams, in order, epoch after epoch."""
+@pytest.mark.parametrize("sizes", [ROWS, SHIFTED, THREE])
+def test_one_process_pairs_files_of_the_same_number(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy, sizes: Sizes
+) -> None:
+    """In order, epoch after epoch; it lists each stream and asks for each shard, nothing else."""
     streams = Streams(ais_bucket, put_object, **sizes)
-    dataset = streams.dataset()
-    assert [found for found in dataset] == streams.tuples  # noqa: C416 - list() asks for len()
-    assert list(dataset) == streams.tuples
+    dataset = streams.dataset(faults.endpoint)
+    for _ in range(2):
+        assert [found for found in dataset] == streams.tuples  # noqa: C416 - list() asks for len()
+    assert faults.count("GET /v1/buckets/") == len(sizes)
+    shards = 2 * sum(map(len, sizes.values()))
+    assert dataset.counters().objects == dataset.counters().requests == shards
     assert len(dataset) == len(streams.tuples)
 
 
-def test_one_process_counts_nothing(
-    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
+@pytest.mark.parametrize(
+    ("workers", "start"), [(1, "fork"), (2, "fork"), (3, "fork"), (2, "spawn"), (2, "forkserver")]
+)
+def test_workers_share_rows(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy, workers: int, start: str
 ) -> None:
-    """It lists each stream once and asks for each shard once; nothing else."""
-    streams = Streams(ais_bucket, put_object, **SHIFTED)
+    """Each tuple comes once, in every epoch; shards are asked for once, and never counted."""
+    streams = Streams(ais_bucket, put_object, **ROWS)
     dataset = streams.dataset(faults.endpoint)
-    assert [found for found in dataset] == streams.tuples  # noqa: C416
-    assert listed_shards(faults, ais_bucket) == 2
-    assert dataset.counters().objects == dataset.counters().requests == 9
-
-
-@pytest.mark.parametrize("start", ["fork", "spawn", "forkserver"])
-def test_workers_of_all_kinds(ais_bucket: Bucket, put_object: PutObject, start: str) -> None:
-    """They share the tuples: each comes once, with the files that belong together."""
-    streams = Streams(ais_bucket, put_object, **SHIFTED)
-    loader = loader_of(streams.dataset(), 2, start)
-    assert sorted(flat(loader)) == sorted(streams.tuples)
-
-
-@pytest.mark.parametrize("workers", [1, 2, 3])
-@pytest.mark.parametrize("sizes", LAYOUTS)
-def test_any_number_of_workers(
-    ais_bucket: Bucket, put_object: PutObject, sizes: Sizes, workers: int
-) -> None:
-    """Whatever the sizes of the shards, and in every epoch."""
-    streams = Streams(ais_bucket, put_object, **sizes)
-    loader = loader_of(streams.dataset(), workers)
-    assert sorted(flat(loader)) == sorted(flat(loader)) == sorted(streams.tuples)
-
-
-@pytest.mark.parametrize("start", ["fork", "forkserver"])
-def test_workers_count_once(
-    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy, start: str
-) -> None:
-    """Workers ask once how many files each shard has, in all of them and over epochs."""
-    streams = Streams(ais_bucket, put_object, **ALIGNED)
-    loader = loader_of(streams.dataset(faults.endpoint), 2, start)
-    assert sorted(flat(loader)) == sorted(flat(loader)) == sorted(streams.tuples)
-    assert listed_shards(faults, ais_bucket) == 2 + 8
-
-
-def test_aligned_shards_are_read_once(ais_bucket: Bucket, put_object: PutObject) -> None:
-    """Sharing costs no request for a shard beside the one that reads it."""
-    streams = Streams(ais_bucket, put_object, **ALIGNED)
-    dataset = streams.dataset()
-    assert sorted(flat(loader_of(dataset, 2))) == sorted(streams.tuples)
-    assert dataset.counters().objects == dataset.counters().requests == 8
-
-
-def test_a_long_shard_is_not_read_from_its_beginning_for_every_unit(
-    ais_bucket: Bucket, put_object: PutObject
-) -> None:
-    """Of a shard that belongs to many shards of the first stream, a worker reads on."""
-    streams = Streams(ais_bucket, put_object, many=[2] * 8, one=[16])
-    dataset = streams.dataset()
-    assert sorted(flat(loader_of(dataset, 2))) == sorted(streams.tuples)
-    assert dataset.counters().objects == 8 + 2
+    loader = loader_of(dataset, workers, start)
+    for _ in range(2):
+        batches = [batch for batch in loader]  # noqa: C416
+        assert sorted(flat(batches)) == sorted(streams.tuples)
+    assert faults.count("GET /v1/buckets/") == 2
+    assert dataset.counters().objects == dataset.counters().requests == 2 * 10
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_shuffle(ais_bucket: Bucket, put_object: PutObject, workers: int) -> None:
     """Every epoch has an order of its own, the same for the same seed; tuples stay as they are."""
-    streams = Streams(ais_bucket, put_object, image=[2] * 8, mask=[5, 6, 5])
+    streams = Streams(ais_bucket, put_object, image=[2] * 8, mask=[2] * 8)
     dataset, other = (streams.dataset(shuffle=True, seed=seed) for seed in (0, 1))
     epochs: list[Tuples] = []
     for epoch in range(3):
@@ -119,13 +80,10 @@ def test_streams_on_several_clusters(
     ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
 ) -> None:
     """Each stream is read from the address of its own source, workers too."""
-    image = put_stream(ais_bucket, put_object, "image", [3, 4])
-    mask = put_stream(ais_bucket, put_object, "mask", [4, 3])
+    image, mask = (put_stream(ais_bucket, put_object, name, [3, 4]) for name in ("image", "mask"))
     sources = [source(ais_bucket, "image"), source(ais_bucket, "mask", faults.endpoint)]
-    dataset = AISMultiShardStream(sources)
-    assert sorted(flat(loader_of(dataset, 2, "forkserver"))) == sorted(
-        zip(image, mask, strict=True)
-    )
+    loader = loader_of(AISMultiShardStream(sources), 2, "forkserver")
+    assert sorted(flat(loader)) == sorted(zip(image, mask, strict=True))
     assert faults.count("GET /v1/objects/.*image-") == 0 < faults.count("GET /v1/objects/.*mask-")
 
 
@@ -147,16 +105,56 @@ def test_transform(
     ais_bucket: Bucket, put_object: PutObject, workers: int, start: str | None
 ) -> None:
     """It is called with the tuple, in the workers."""
-    streams = Streams(ais_bucket, put_object, **SHIFTED)
+    streams = Streams(ais_bucket, put_object, **ROWS)
     got = flat(loader_of(streams.dataset(transform=describe), workers, start))
     assert sorted(got) == sorted(map(describe, streams.tuples))
 
 
 def test_nothing_to_read(ais_bucket: Bucket, ais_cluster: LocalCluster) -> None:
-    """No source is an error, a bucket without shards is not; both streams have none."""
+    """No source is an error, a bucket without shards is not."""
     with pytest.raises(ValueError, match="no streams to read"):
         AISMultiShardStream([])
     with pytest.raises(TypeError, match="not a Bucket"):
         AISMultiShardStream([ais_bucket])  # pyright: ignore[reportArgumentType]
     empty = DataShard(ais_cluster.endpoint, ais_bucket.name, prefix="none")
     assert list(AISMultiShardStream([empty, empty])) == []
+
+
+@pytest.mark.parametrize("sizes", [{n: [2, 3] for n in "abcd"}, {"a": [5], "b": [2, 3], "c": [5]}])
+def test_seconds_are_those_of_the_clock(
+    ais_bucket: Bucket, put_object: PutObject, sizes: Sizes
+) -> None:
+    """However many streams there are; the consumer of the last row counts as all others."""
+    dataset = Streams(ais_bucket, put_object, **sizes).dataset()
+    begin = time.perf_counter()
+    for _ in dataset:
+        time.sleep(0.05)
+    passed = time.perf_counter() - begin
+    counters = dataset.counters()
+    assert 5 * 0.05 <= counters.consumer_s <= counters.consumer_s + counters.cluster_s <= passed
+
+
+def sockets() -> int:
+    """Return how many connections this process has open."""
+    return sum(one.resolve().name.startswith("socket:") for one in Path("/dev/fd").iterdir())
+
+
+@pytest.mark.parametrize("sizes", [{"a": [9] * 6, "b": [9] * 6}, {"a": [9] * 6, "b": [27, 27]}])
+def test_an_iterator_that_is_dropped_closes_what_it_has_open(
+    ais_bucket: Bucket, put_object: PutObject, sizes: Sizes
+) -> None:
+    """In mid-row, at once and without the garbage collector: shards at hand and those ahead."""
+    streams = Streams(ais_bucket, put_object, **sizes)
+    dataset = streams.dataset(settings=Settings(whole_object_bytes=0))
+    gc.collect()
+    gc.disable()
+    try:
+        before = sockets()
+        iterators: list[Any] = [iter(dataset) for _ in range(3)]
+        assert [list(islice(one, 4)) for one in iterators] == [streams.tuples[:4]] * 3
+        during = sockets()
+        del iterators
+        assert becomes(lambda: sockets() < during, 5)
+    finally:
+        gc.enable()
+    assert before <= during

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
-import random
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -15,11 +16,16 @@ from aistore.sdk import Bucket
 from typing_extensions import override
 
 from aisdatapipes import AISMultiShardStream, Settings, merge_states
-from aisdatapipes.errors import ObjectNotFoundError, StateMismatchError
+from aisdatapipes.errors import (
+    ObjectChangedError,
+    ObjectNotFoundError,
+    StateMismatchError,
+    UnequalStreamsError,
+)
 from conftest import PutObject
-from support.fault_rules import Rule, Take
+from support.fault_rules import Latency, Rule, Take
 from support.faults import FaultProxy
-from support.shard_streams import Streams, Tuples, content_at, flat, put_stream, source, stateful
+from support.shard_streams import Streams, error_of, flat, stateful, tar_bytes
 from support.tars import member, pack
 
 pytestmark = [
@@ -28,10 +34,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This DataLoader will create"),
 ]
 
-ALIGNED = {"image": [7, 5, 1, 6, 4], "mask": [7, 5, 1, 6, 4]}
-SHIFTED = {"image": [3, 5, 4, 0, 6, 5], "mask": [4, 4, 15], "depth": [23]}
-COUNT = 23
-STOPS = random.Random(5).sample(range(1, COUNT), 4)
+ROWS = {"image": [7, 5, 0, 6, 4], "mask": [7, 5, 0, 6, 4]}
+SHIFTED = {"image": [3, 5, 4, 0, 5, 5], "mask": [4, 4, 14], "depth": [22]}
+COUNT = 22
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,15 +53,14 @@ class Bytes(Rule):
             yield chunk
 
 
-def tar_bytes(tuples: Tuples) -> int:
-    """How much of the shards these files are."""
-    return sum(512 + -(-len(content) // 512) * 512 for found in tuples for content in found)
+def saved(dataset: AISMultiShardStream) -> Any:
+    """Return a state as a file keeps it."""
+    return json.loads(json.dumps(dataset.state_dict()))
 
 
 @pytest.mark.parametrize("whole_object_bytes", [2**20, 0])
-@pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("sizes", [ALIGNED, SHIFTED])
-def test_alone(
+@pytest.mark.parametrize(("sizes", "shuffle"), [(ROWS, False), (ROWS, True), (SHIFTED, False)])
+def test_every_stop(
     ais_bucket: Bucket,
     put_object: PutObject,
     faults: FaultProxy,
@@ -64,91 +68,54 @@ def test_alone(
     shuffle: bool,
     whole_object_bytes: int,
 ) -> None:
-    """At any stop the rest comes in order; in order of the shards, only that is read."""
+    """The rest comes in order, and only that is read."""
     streams = Streams(ais_bucket, put_object, **sizes)
     settings = Settings(whole_object_bytes=whole_object_bytes)
-    expected = list(streams.dataset(shuffle=shuffle))
+    expected = [found for found in streams.dataset(shuffle=shuffle)]  # noqa: C416
     assert sorted(expected) == sorted(streams.tuples)
-    for stop in (*STOPS, 7, COUNT):
-        dataset = streams.dataset(shuffle=shuffle)
-        got = list(islice(dataset, stop))
-        state = json.loads(json.dumps(dataset.state_dict()))
-        resumed = streams.dataset(faults.endpoint, shuffle=shuffle, settings=settings)
-        resumed.load_state_dict(state)
+    dataset = streams.dataset(shuffle=shuffle)
+    resumed = streams.dataset(faults.endpoint, shuffle=shuffle, settings=settings)
+    ends = 1024 * sum(map(len, sizes.values()))
+    iterator = iter(dataset)
+    for stop in range(COUNT + 1):
+        resumed.load_state_dict(saved(dataset))
         with faults.rule(Bytes()) as read:
-            assert got + [found for found in resumed] == expected  # noqa: C416
-        if not shuffle:
-            ends = 1024 * sum(map(len, sizes.values()))
-            assert sum(read.passed) <= tar_bytes(expected[stop:]) + ends
+            assert [found for found in resumed] == expected[stop:]  # noqa: C416
+        assert sum(read.passed) <= tar_bytes(expected[stop:]) + ends
+        assert next(iterator, None) == (expected[stop] if stop < COUNT else None)
+    resumed.load_state_dict(saved(dataset))
+    assert list(iter(resumed)) == []
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("sizes", [ALIGNED, SHIFTED])
-def test_in_a_loader(
-    ais_bucket: Bucket,
-    put_object: PutObject,
-    faults: FaultProxy,
-    sizes: dict,
-    shuffle: bool,
-    workers: int,
-) -> None:
-    """StatefulDataLoader goes on with the next batch, from any step; aligned, it reads the rest."""
+@pytest.mark.parametrize("sizes", [{"a": [5, 3], "b": [5, 3]}, {"a": [5, 3], "b": [2, 6]}])
+def test_compressed_shards(ais_bucket: Bucket, put_object: PutObject, sizes: dict) -> None:
+    """They have no places to resume at: they are read from their beginning, and all comes once."""
     streams = Streams(ais_bucket, put_object, **sizes)
-
-    def loader() -> Any:
-        return stateful(streams.dataset(faults.endpoint, shuffle=shuffle), workers)
-
-    expected = list(loader())
-    assert sorted(flat(expected)) == sorted(streams.tuples)
-    for steps in (1, STOPS[0] // 3, len(expected) - 1):
-        stopped = loader()
-        batches = iter(stopped)
-        got = [next(batches) for _ in range(steps)]
-        state = json.loads(json.dumps(stopped.state_dict()))
-        del batches, stopped
-        resumed = loader()
-        resumed.load_state_dict(state)
-        with faults.rule(Bytes()) as read:
-            rest = list(resumed)
-        assert got + rest == expected
-        if sizes == ALIGNED:
-            assert sum(read.passed) <= tar_bytes(flat(rest)) + 1024 * 10
+    for name in ("b-000", "b-001"):
+        streams.put(name, gzip.compress(streams.content(name)))
+    dataset, resumed = streams.dataset(), streams.dataset()
+    iterator = iter(dataset)
+    for stop in range(8):
+        resumed.load_state_dict(saved(dataset))
+        assert list(iter(resumed)) == streams.tuples[stop:]
+        next(iterator)
 
 
-def test_packed_shards(ais_bucket: Bucket, put_object: PutObject) -> None:
-    """They have no places to go on at, and still everything comes once."""
-    images = put_stream(ais_bucket, put_object, "image", [5, 3])
-    masks = [b"mask %d" % number for number in range(8)]
-    shard = pack([member(f"{number}", mask) for number, mask in enumerate(masks)])
-    put_object(ais_bucket, "mask-0.tar.gz", gzip.compress(shard))
-    sources = [source(ais_bucket, "image"), source(ais_bucket, "mask")]
-    expected = list(zip(images, masks, strict=True))
-    for stop in (1, 5, 6):
-        dataset = AISMultiShardStream(sources)
-        got = list(islice(dataset, stop))
-        resumed = AISMultiShardStream(sources)
-        resumed.load_state_dict(dataset.state_dict())
-        assert got + list(resumed) == expected
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_after_the_end_comes_the_next_epoch(
-    ais_bucket: Bucket, put_object: PutObject, workers: int
-) -> None:
-    """A loader stopped between epochs goes on with the whole of the next one."""
-    streams = Streams(ais_bucket, put_object, **SHIFTED)
-    dataset = streams.dataset(shuffle=True)
-    loader = stateful(dataset, workers)
-    first = list(loader)
-    state = loader.state_dict()
-    dataset.set_epoch(1)
-    second = list(loader)
-    again = streams.dataset(shuffle=True)
-    resumed = stateful(again, workers)
-    resumed.load_state_dict(state)
-    again.set_epoch(1)
-    assert list(resumed) == second != first
+@pytest.mark.parametrize("files", [0, 2])
+def test_in_what_on_error_gave(ais_bucket: Bucket, put_object: PutObject, files: int) -> None:
+    """A stop in it, or before it, or behind it, repeats nothing."""
+    streams = Streams(ais_bucket, put_object, **ROWS)
+    other = pack([member(f"{number}", b"other %d" % number) for number in range(7)])
+    streams.cut("image-000", files)
+    expected = list(streams.tuples)
+    for number in range(files, 7):
+        expected[number] = (b"other %d" % number, expected[number][1])
+    dataset, resumed = (streams.dataset(on_error=lambda *_: other) for _ in range(2))
+    iterator = iter(dataset)
+    for stop in range(9):
+        resumed.load_state_dict(saved(dataset))
+        assert list(iter(resumed)) == expected[stop:]
+        assert next(iterator) == expected[stop]
 
 
 @pytest.mark.parametrize(
@@ -158,8 +125,8 @@ def test_after_the_end_comes_the_next_epoch(
 def test_other_ranks_and_workers(
     ais_bucket: Bucket, put_object: PutObject, before: tuple, after: tuple, shuffle: bool
 ) -> None:
-    """Merged, the states of all ranks go on with any number of ranks and workers, twice."""
-    streams = Streams(ais_bucket, put_object, **SHIFTED)
+    """Merged, the states of all ranks resume with any number of ranks and workers, twice."""
+    streams = Streams(ais_bucket, put_object, **ROWS)
     options: dict[str, Any] = {"shuffle": shuffle, "uneven": "keep"}
     merged, got = None, []
     for ranks, workers in (before, after, before):
@@ -175,54 +142,91 @@ def test_other_ranks_and_workers(
         assert len(json.dumps(merged)) < 10_000
     dataset = streams.dataset(**options)
     dataset.load_state_dict(merged or {})
-    assert sorted([*got, *dataset]) == sorted(streams.tuples)
+    assert sorted([*got, *iter(dataset)]) == sorted(streams.tuples)
 
 
-def test_padded_ranks(ais_bucket: Bucket, put_object: PutObject) -> None:
-    """Two ranks that stop and go on make equally many steps, and nothing is missing."""
-    streams = Streams(ais_bucket, put_object, **SHIFTED)
-    read = []
-    for rank in range(2):
-        dataset = streams.dataset(rank=rank, world_size=2)
-        got = list(islice(dataset, 6))
-        resumed = streams.dataset(rank=rank, world_size=2)
-        resumed.load_state_dict(json.loads(json.dumps(dataset.state_dict())))
-        read.append([*got, *resumed])
-        assert len(read[-1]) == len(dataset)
-    assert len(read[0]) == len(read[1])
-    assert set(read[0] + read[1]) == set(streams.tuples)
-
-
-@pytest.mark.parametrize("missing", ["image-004.tar", "mask-002.tar"])
-def test_after_an_error(ais_bucket: Bucket, put_object: PutObject, missing: str) -> None:
-    """Where one stream fails, others may have gone on; the state is that of the tuples."""
-    streams = Streams(ais_bucket, put_object, **SHIFTED)
+def test_a_stop_between_rows_can_only_be_shared_by_rows(
+    ais_bucket: Bucket, put_object: PutObject
+) -> None:
+    """A state of one process whose shards are not in line: several say so, another one resumes."""
+    streams = Streams(ais_bucket, put_object, a=[3, 5, 4], b=[6, 2, 4])
     dataset = streams.dataset()
-    content = content_at(ais_bucket, missing)
-    ais_bucket.object(missing).delete()
+    got = list(islice(dataset, 4))
+    merged = merge_states(saved(dataset))
+    alone = streams.dataset()
+    alone.load_state_dict(merged)
+    assert got + list(iter(alone)) == streams.tuples
+    shared = streams.dataset(on_error="skip")
+    shared.load_state_dict(merged)
+    at = f"file 1 of {streams.url('a-001')}, file 4 of {streams.url('b-000')}"
+    with pytest.raises(UnequalStreamsError, match=f"{at}; those are no shards of one row"):
+        next(iter(shared))
+    loaded = streams.dataset()
+    loaded.load_state_dict(merged)
+    assert isinstance(error_of(stateful(loaded, 2)), UnequalStreamsError)
+    with pytest.raises(UnequalStreamsError, match="pack the streams again"):
+        streams.dataset(rank=0, world_size=2)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "missing"), [(ROWS, "mask-001"), (SHIFTED, "image-004"), (SHIFTED, "mask-002")]
+)
+def test_after_an_error(
+    ais_bucket: Bucket, put_object: PutObject, sizes: dict, missing: str
+) -> None:
+    """Where one stream fails, others may be further; the state is that of the tuples."""
+    streams = Streams(ais_bucket, put_object, **sizes)
+    dataset = streams.dataset()
+    content = streams.content(missing)
+    streams.delete(missing)
     got = []
     iterator = iter(dataset)
     with pytest.raises(ObjectNotFoundError, match=missing):
         got.extend(iterator)
-    state = json.loads(json.dumps(dataset.state_dict()))
-    put_object(ais_bucket, missing, content)
+    streams.put(missing, content)
     resumed = streams.dataset()
-    resumed.load_state_dict(state)
-    assert got + list(resumed) == streams.tuples
+    resumed.load_state_dict(saved(dataset))
+    assert got + list(iter(resumed)) == streams.tuples
 
 
-def test_a_shard_that_changed_is_not_taken_up(ais_bucket: Bucket, put_object: PutObject) -> None:
-    """One byte more in a stream, and the state is of other data."""
+@pytest.mark.parametrize("late", ["image-001", "image-004", "mask-002"])
+def test_after_an_interrupt(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy, late: str
+) -> None:
+    """Of one who waits for a shard too, where no row has begun and no tuple is complete."""
     streams = Streams(ais_bucket, put_object, **SHIFTED)
-    state = streams.dataset().state_dict()
-    put_object(ais_bucket, "depth-000.tar", pack([member("other", b"z")]))
+    dataset = streams.dataset(faults.endpoint)
+    got = []
+    stall = Latency(seconds=60, matches=f"GET /v1/objects/.*{late}.*pid=")
+    with faults.rule(stall), interrupted(1), pytest.raises(KeyboardInterrupt):
+        got.extend(iter(dataset))
+    resumed = streams.dataset()
+    resumed.load_state_dict(saved(dataset))
+    assert 0 < len(got) < COUNT
+    assert got + list(iter(resumed)) == streams.tuples
+
+
+@contextmanager
+def interrupted(after_s: float) -> Iterator[None]:
+    """Interrupt this thread after some seconds, as Ctrl-C does."""
+    signal.setitimer(signal.ITIMER_REAL, after_s)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_shard_that_was_replaced(ais_bucket: Bucket, put_object: PutObject) -> None:
+    """The state is of other data, before the sources are listed again and after it."""
+    streams = Streams(ais_bucket, put_object, **ROWS)
+    dataset, resumed = streams.dataset(), streams.dataset()
+    list(islice(dataset, 9))
+    state = saved(dataset)
+    streams.put("mask-001", pack([member("other", bytes(20_000))]))
+    resumed.load_state_dict(state)
+    with pytest.raises(ObjectChangedError, match=r"mask-001\.tar was replaced since"):
+        next(iter(resumed))
     with pytest.raises(StateMismatchError, match="make the dataset of the same sources"):
         streams.dataset().load_state_dict(state)
-
-
-def test_another_seed_is_refused(ais_bucket: Bucket, put_object: PutObject) -> None:
-    """The message names it."""
-    streams = Streams(ais_bucket, put_object, **ALIGNED)
-    state = streams.dataset().state_dict()
-    with pytest.raises(StateMismatchError, match="the state is of seed 0, here it is 1"):
-        streams.dataset(seed=1).load_state_dict(state)

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset
 
 from aisdatapipes import errors
-from aisdatapipes.distributed.world import share_between_ranks
+from aisdatapipes.distributed.rank_sharing import share_between_ranks
 from support.jobs import run_ranks
 
 

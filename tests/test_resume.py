@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -17,12 +18,13 @@ from typing import Any
 import pytest
 from aistore.sdk import Bucket
 
-from aisdatapipes import AISIterDataset, Manifest, merge_states
+from aisdatapipes import AISIterDataset, AISShardReader, Manifest, merge_states
 from aisdatapipes.errors import StateMismatchError
 from conftest import PutObject
 from support.fault_rules import Ask, Rule
 from support.faults import FaultProxy
 from support.pairs import Pair, fill, flat, stateful
+from support.tars import shard
 
 # torchdata 0.9 calls `set_vital` on torch 2.13 and later.
 pytestmark = pytest.mark.filterwarnings(
@@ -208,14 +210,14 @@ def test_skipped_objects_are_consumed(
         ais_bucket.object(pairs[number][0]).delete()
     dataset = AISIterDataset(**options)
     assert list(islice(dataset, 4)) == pairs[1:5]
-    assert dataset.state_dict()["consumed"] == 5
+    assert dataset.state_dict()["worker"]["consumed"] == 5
     assert list(islice(dataset, 5)) == [*pairs[1:5], pairs[7]]
-    assert dataset.state_dict()["consumed"] == 8
+    assert dataset.state_dict()["worker"]["consumed"] == 8
     resumed = AISIterDataset(**options)
     resumed.load_state_dict(dataset.state_dict())
     with faults.rule(Names()) as names:
         assert list(resumed) == [*pairs[8:20], *pairs[21 : COUNT - 1]]
-    assert resumed.state_dict()["consumed"] == COUNT
+    assert resumed.state_dict()["worker"]["consumed"] == COUNT
     assert names.asked == {name for name, _ in pairs[8:]}
     assert resumed.skipped_urls() == [f"{url}{pairs[number][0]}" for number in (20, COUNT - 1)]
 
@@ -248,3 +250,37 @@ def test_another_class_or_seed_is_refused(
     state = AISIterDataset(ais_bucket).state_dict()
     with pytest.raises(StateMismatchError, match=f"the state is of {field} "):
         make(ais_bucket, **options).load_state_dict(state)
+
+
+def key_of(found: tuple[str, Any]) -> str:
+    """What names a sample."""
+    return found[0]
+
+
+def test_many_shards_with_full_shuffle_buffers(ais_bucket: Bucket, put_object: PutObject) -> None:
+    """Their merged state is less than 10 KB, and each goes on with the sample that came next."""
+    for number in range(8):
+        put_object(ais_bucket, f"{number}.tar", shard(400 * number, 400))
+
+    def rank_of(rank: int, world_size: int) -> AISShardReader:
+        options: dict[str, Any] = {"shuffle": True, "shuffle_buffer": 200, "uneven": "keep"}
+        return AISShardReader(
+            ais_bucket, transform=key_of, rank=rank, world_size=world_size, **options
+        )
+
+    ranks = [rank_of(rank, 8) for rank in range(8)]
+    heads = [list(islice(dataset, 150)) for dataset in ranks]
+    merged = json.loads(json.dumps(merge_states([dataset.state_dict() for dataset in ranks])))
+    assert len(json.dumps(merged)) < 10_000
+    for world_size in (8, 3):
+        tails = []
+        for rank in range(world_size):
+            resumed = rank_of(rank, world_size)
+            resumed.load_state_dict(merged)
+            tails.append(list(resumed))
+        assert sorted(itertools.chain(*heads, *tails)) == [
+            f"{number:04d}" for number in range(3200)
+        ]
+        if world_size == 8:
+            wholes = [list(rank_of(rank, 8)) for rank in range(8)]
+            assert [head + tail for head, tail in zip(heads, tails, strict=True)] == wholes

@@ -103,7 +103,7 @@ def test_what_belongs_to_no_sample_is_counted(caplog: pytest.LogCaptureFixture) 
     others = ["README", "d/README", ".hidden", "d/.hidden.jpg", "e.", "__meta__/info.json"]
     with caplog.at_level(logging.INFO, logger="aisdatapipes"):
         assert keys(group("a.jpg", *others, "a.cls")) == [("a", {"jpg", "cls"})]
-    assert caplog.messages == [f"{URL}: 6 members are left out, they belong to no sample"]
+    assert caplog.messages == [f"{URL}: 6 members are dropped, they belong to no sample"]
     caplog.clear()
     assert keys(group("a.jpg")) == [("a", {"jpg"})]
     assert caplog.messages == []
@@ -159,7 +159,7 @@ def test_a_shard_that_was_cut(
     """An upload that broke raises, and names the shard."""
     put_object(ais_bucket, "cut.tar", shard(0, 7)[:end])
     url = f"ais://{ais_bucket.name}/cut.tar"
-    with pytest.raises(errors.IncompleteReadError, match=f"{url} ends"):
+    with pytest.raises(errors.CutArchiveError, match=f"{url} ends"):
         list(AISSampleLoader([url], ais_cluster.endpoint))
 
 

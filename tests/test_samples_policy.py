@@ -35,7 +35,7 @@ def test_another_shard_in_place_of_a_bad_one(
     seen: list[str] = []
 
     def read_copy(url: str, error: errors.AISPipeError) -> bytes:
-        assert isinstance(error, errors.IncompleteReadError)
+        assert isinstance(error, errors.CutArchiveError)
         seen.append(url)
         return whole
 

@@ -32,7 +32,7 @@ STREAMED = Settings(whole_object_bytes=10_000)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Weigh(Rule):
+class SizeOfBodies(Rule):
     """Counts the bytes of objects that the cluster sends; changes nothing."""
 
     times: int | None = None
@@ -89,12 +89,13 @@ def test_a_stop_alone(
         state = json.loads(json.dumps(reader.state_dict()))
         assert len(json.dumps(state)) < 2000
         resumed = reader_of(bucket, faults.endpoint, **options)
-        with faults.rule(Weigh()) as weigh:
+        with faults.rule(SizeOfBodies()) as sizes:
             resumed.load_state_dict(state)
-            assert list(resumed) == expected[stop:]
+            # Not list(resumed), which calls len(), which counts.
+            assert list(iter(resumed)) == expected[stop:]
         # Headers, padding and end marks; the last piece may come in with a range.
         slack = 1100 * len(ALL) + 10_240 * SHARDS
-        assert sum(weigh.sent) < (len(ALL) - stop) * SAMPLE_BYTES + slack
+        assert sum(sizes.sent) < (len(ALL) - stop) * SAMPLE_BYTES + slack
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -146,7 +147,7 @@ def test_another_number_of_ranks(
 def test_a_shard_that_changed_since(
     bucket: Bucket, faults: FaultProxy, put_object: PutObject
 ) -> None:
-    """It cannot be taken up in its middle: an error says so, or the rest of it is skipped."""
+    """It cannot be resumed in its middle: an error says so, or the rest of it is skipped."""
     for on_error in ("raise", "skip"):
         reader = reader_of(bucket, faults.endpoint, on_error=on_error)
         assert len(list(itertools.islice(reader, 5))) == 5
@@ -158,7 +159,7 @@ def test_a_shard_that_changed_since(
         )
         resumed.load_state_dict(state)
         if on_error == "raise":
-            with pytest.raises(errors.ObjectChangedError, match=r"0\.tar had .* bytes when"):
+            with pytest.raises(errors.ObjectChangedError, match=r"0\.tar was replaced since"):
                 list(resumed)
         else:
             assert list(resumed) == ALL[SAMPLES:]

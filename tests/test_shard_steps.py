@@ -28,7 +28,7 @@ NAMES = [f"{shard}-{number}" for shard, size in enumerate(SIZES) for number in r
 
 @pytest.fixture
 def bucket(ais_bucket: Bucket, put_object: PutObject) -> Bucket:
-    """Shards of these sizes; one is packed."""
+    """Shards of these sizes, each with a member that is no sample's."""
     for shard, size in enumerate(SIZES):
         members = [member(f"{shard}-{number}.{end}") for number in range(size) for end in "ab"]
         put_object(ais_bucket, f"{shard}.tar", pack([member("README"), *members]))
@@ -41,7 +41,7 @@ def name_of(found: tuple[str, Any]) -> str:
 
 
 def reader_of(bucket: Bucket, rank: int, world_size: int, **options: Any) -> AISShardReader:
-    """The share of a rank, by name."""
+    """The slice of a rank, by name."""
     return AISShardReader(bucket, rank=rank, world_size=world_size, transform=name_of, **options)
 
 
@@ -87,8 +87,8 @@ def test_too_few_shards(bucket: Bucket, caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.WARNING, logger="aisdatapipes"):
         found = [list(reader_of(bucket, rank, 3, **options)) for rank in range(3)]
     assert [len(names) for names in found] == [9, 9, 9]
-    assert any("no shard is left for rank 2 of 3" in message for message in caplog.messages)
-    with pytest.raises(ValueError, match="2 shards are too few for 3 workers"):
+    assert any("no sample is left for rank 2 of 3" in message for message in caplog.messages)
+    with pytest.raises(ValueError, match="2 shards are too few for 1 workers in each of 3"):
         list(reader_of(bucket, 0, 3, uneven="drop", **options))
 
 
@@ -132,7 +132,9 @@ def test_one_rank_asks_for_all(bucket: Bucket, faults: FaultProxy) -> None:
     found = run_ranks(2, read_in_rank, faults.endpoint, f"ais://{bucket.name}/")
     assert len(found[0]) == len(found[1]) == 16
     assert set(itertools.chain(*found)) == set(NAMES)
-    assert faults.count("GET /v1/buckets/") == 1 + len(SIZES)
+    assert faults.count("GET /v1/buckets/") == 1
+    of_rank_1 = [faults.count(rf"GET /v1/objects/.*/{shard}\.tar.*pid=") for shard in (1, 3, 5)]
+    assert of_rank_1 == [2, 2, 2]  # one to count it, one to read it
 
 
 def read_in_rank(endpoint: str, url: str) -> list[str]:

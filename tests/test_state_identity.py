@@ -53,7 +53,7 @@ def test_the_shuffle_buffer_does_not_matter_without_shuffle(
 
 @pytest.mark.parametrize("start", ["fork", "forkserver"])
 def test_a_plain_loader_has_no_state(ais_bucket: Bucket, put_object: PutObject, start: str) -> None:
-    """The dataset does not know what the workers read: it raises, and names the other loader."""
+    """What its workers read is not in our state: it raises, and names the right loader."""
     for number in range(COUNT):
         put_object(ais_bucket, f"{number:02d}", b"x")
     dataset = AISIterDataset(ais_bucket, transform=name_of)

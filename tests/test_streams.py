@@ -91,7 +91,7 @@ def test_small_objects_are_in_memory(
     for size, kind in [(0, io.BytesIO), (3, io.BytesIO), (4, ObjectStream)]:
         put_object(ais_bucket, f"{size}", b"x" * size)
         with open_url(f"ais://{ais_bucket.name}/{size}", ais_cluster.endpoint, limit) as stream:
-            assert type(stream) is kind
+            assert isinstance(stream, kind)
             assert stream.read() == b"x" * size
 
 

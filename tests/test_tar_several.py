@@ -56,7 +56,7 @@ def test_every_cut_within_the_second_tar_raises() -> None:
     """What is cut anywhere behind the first member byte of the second tar is no whole shard."""
     archive = FIRST + SECOND
     for end in range(len(FIRST) + 1, len(archive)):
-        with pytest.raises((errors.IncompleteReadError, errors.BadArchiveError), match=URL):
+        with pytest.raises((errors.CutArchiveError, errors.BadArchiveError), match=URL):
             contents(archive[:end])
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from torch.utils.data import IterableDataset
 
-from aisdatapipes.distributed.world import Placement
-from aisdatapipes.epochs.epochs import EpochOptions, Epochs
+from aisdatapipes.checkpoint.epochs import Epochs
+from aisdatapipes.checkpoint.progress import Progress
+from aisdatapipes.checkpoint.state import RunIdentity
+from aisdatapipes.distributed.sharding import Sharding
 
 
 class Numbers(IterableDataset):
@@ -21,19 +23,28 @@ class Numbers(IterableDataset):
         world_size: int | None = None,
         *,
         fingerprint: str = "data",
-        **options: Any,
+        seed: int = 0,
+        shuffle: bool = False,
+        **sharding: Any,
     ) -> None:
+        identity = RunIdentity("Numbers", fingerprint, seed, shuffle)
         self.epochs = Epochs(
-            "Numbers", fingerprint, count, EpochOptions(**options), Placement(rank, world_size)
+            identity, count, Sharding(rank=rank, world_size=world_size, **sharding)
         )
 
     def __iter__(self) -> Iterator[int]:
         return self._numbers(self.epochs.start())
 
-    def _numbers(self, cursor: Any) -> Iterator[int]:
-        for number in cursor.left:
-            cursor.consumed += 1
+    def _numbers(self, progress: Progress) -> Iterator[int]:
+        if self.epochs.is_of_another_epoch(progress):
+            raise self.epochs.mismatch(progress)
+        for number in progress.left():
+            progress.finish(number)
             yield number
+
+    def set_epoch(self, epoch: int) -> None:
+        """As the datasets have it."""
+        self.epochs.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """As the datasets have it."""

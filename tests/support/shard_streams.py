@@ -13,8 +13,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from aisdatapipes import AISMultiShardStream
 from aisdatapipes.errors import AISPipeError
 from conftest import PutObject
-from support.faults import FaultProxy
-from support.tars import member, pack
+from support.tars import contents, member, pack
 
 Tuples = list[tuple[bytes, ...]]
 
@@ -37,11 +36,6 @@ def content_of(name: str, number: int) -> bytes:
     return b"%s %d " % (name.encode(), number) * (1 + number * 37 % 200)
 
 
-def content_at(bucket: Bucket, name: str) -> bytes:
-    """Return what a shard holds."""
-    return b"".join(bucket.object(name).get_reader())
-
-
 def source(bucket: Bucket, name: str, url: str | None = None, **options: Any) -> DataShard:
     """Return what the SDK has for such a stream; seen through `url`, if that is given."""
     endpoint = url or bucket.client.base_url.removesuffix("/v1")
@@ -60,11 +54,44 @@ class Streams:
         self.names = list(sizes)
         self.contents = [put_stream(bucket, put_object, name, sizes[name]) for name in sizes]
         self.tuples: Tuples = list(zip(*self.contents, strict=False))
+        self._put_object = put_object
 
     def dataset(self, url: str | None = None, **options: Any) -> AISMultiShardStream:
         """Make the dataset."""
         sources = [source(self.bucket, name, url) for name in self.names]
         return AISMultiShardStream(sources, **options)
+
+    def url(self, shard: str) -> str:
+        """Return the URL of a shard, whose name is given without ``.tar``."""
+        return f"ais://{self.bucket.name}/{shard}.tar"
+
+    def content(self, shard: str) -> bytes:
+        """Return what a shard holds."""
+        return b"".join(self.bucket.object(f"{shard}.tar").get_reader())
+
+    def put(self, shard: str, content: bytes) -> None:
+        """Put other content in place of a shard."""
+        self._put_object(self.bucket, f"{shard}.tar", content)
+
+    def delete(self, shard: str) -> None:
+        """Delete a shard."""
+        self.bucket.object(f"{shard}.tar").delete()
+
+    def cut(self, shard: str, files: int) -> None:
+        """Let a shard break behind its first few files, in the header of the next one."""
+        content = self.content(shard)
+        kept = contents(content)[:files]
+        self.put(shard, content[: tar_bytes([tuple(one for _, one in kept)]) + 100])
+
+
+def tar_bytes(tuples: Tuples) -> int:
+    """How much of the shards these files are."""
+    return sum(512 + -(-len(content) // 512) * 512 for found in tuples for content in found)
+
+
+def without(tuples: Tuples, lost: range) -> Tuples:
+    """Return the tuples whose numbers are not lost."""
+    return [found for number, found in enumerate(tuples) if number not in lost]
 
 
 def loader_of(dataset: AISMultiShardStream, workers: int, start: str | None = None) -> DataLoader:
@@ -76,11 +103,6 @@ def loader_of(dataset: AISMultiShardStream, workers: int, start: str | None = No
         num_workers=workers,
         multiprocessing_context=start or ("fork" if workers else None),
     )
-
-
-def listed_shards(faults: FaultProxy, bucket: Bucket) -> int:
-    """How many requests there were for listings: two for the streams, the rest for shards."""
-    return faults.count(f"GET /v1/buckets/{bucket.name}")
 
 
 def stateful(dataset: AISMultiShardStream, workers: int, batch: int = 3) -> StatefulDataLoader:

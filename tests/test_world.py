@@ -1,4 +1,4 @@
-"""Which lane a process is."""
+"""Which of the workers of a job a process is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch.distributed as dist
 from torch.utils.data import DataLoader, IterableDataset
 
-from aisdatapipes.distributed.world import Lane, Placement, current_lane
+from aisdatapipes.distributed.world import World, WorldDetector, current_world
 from support.jobs import run_ranks
 
 START_METHODS = ["fork", "spawn", "forkserver"]
@@ -25,20 +25,20 @@ def no_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
 
 
-class Lanes(IterableDataset):
-    """Gives the lane that reads it."""
+class Worlds(IterableDataset):
+    """Gives the worker that reads it."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, detector: WorldDetector) -> None:
+        self.detector = detector
 
-    def __iter__(self) -> Iterator[Lane]:
-        yield self.placement.lane()
+    def __iter__(self) -> Iterator[World]:
+        yield self.detector.world()
 
 
-def lanes(placement: Placement, start_method: str | None, workers: int = 2) -> list[Lane]:
-    """The lanes of a loader's workers."""
+def worlds(detector: WorldDetector, start_method: str | None, workers: int = 2) -> list[World]:
+    """What a loader's workers are."""
     loader = DataLoader(
-        Lanes(placement),
+        Worlds(detector),
         batch_size=None,
         num_workers=workers,
         multiprocessing_context=start_method if workers else None,
@@ -46,10 +46,10 @@ def lanes(placement: Placement, start_method: str | None, workers: int = 2) -> l
     return list(loader)
 
 
-def all_lanes(world_size: int, workers: int) -> list[list[Lane]]:
+def all_worlds(world_size: int, workers: int) -> list[list[World]]:
     """What there should be, by rank."""
     return [
-        [Lane(rank, world_size, worker, workers) for worker in range(workers)]
+        [World(rank, world_size, worker, workers) for worker in range(workers)]
         for rank in range(world_size)
     ]
 
@@ -57,9 +57,9 @@ def all_lanes(world_size: int, workers: int) -> list[list[Lane]]:
 @pytest.mark.parametrize(
     ("start_method", "workers"), [("fork", 2), ("forkserver", 2), ("spawn", 1)]
 )
-def test_a_placement_made_before_the_group_is_right(start_method: str, workers: int) -> None:
+def test_a_detector_made_before_the_group_is_right(start_method: str, workers: int) -> None:
     """One that a launcher made and pickled into the ranks knows them, in all their workers."""
-    assert run_ranks(2, lanes, Placement(), start_method, workers) == all_lanes(2, workers)
+    assert run_ranks(2, worlds, WorldDetector(), start_method, workers) == all_worlds(2, workers)
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
@@ -69,44 +69,44 @@ def test_the_environment_reaches_workers(
     """RANK and WORLD_SIZE count where there is no group."""
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert lanes(Placement(), start_method) == all_lanes(3, 2)[2]
+    assert worlds(WorldDetector(), start_method) == all_worlds(3, 2)[2]
 
 
 def test_what_is_given_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Explicit numbers overrule the environment, in workers too."""
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert lanes(Placement(0, 2), "fork") == all_lanes(2, 2)[0]
+    assert worlds(WorldDetector(0, 2), "fork") == all_worlds(2, 2)[0]
 
 
 def test_alone() -> None:
-    """Without any of these it is one lane."""
-    assert current_lane() == Lane(0, 1, 0, 1)
-    assert lanes(Placement(), None, workers=0) == [Lane()]
+    """Without any of these it is one process alone."""
+    assert current_world() == World(0, 1, 0, 1)
+    assert worlds(WorldDetector(), None, workers=0) == [World()]
 
 
-def child_lane(placement: Placement, rank: str, queue: multiprocessing.Queue) -> None:
-    """Be a rank that a launcher started with the placement in its pickle."""
+def child_world(detector: WorldDetector, rank: str, queue: multiprocessing.Queue) -> None:
+    """Be a rank that a launcher started with the detector in its pickle."""
     os.environ["RANK"], os.environ["WORLD_SIZE"] = rank, "2"
-    queue.put((lanes(placement, None, workers=0), lanes(placement, "fork")))
+    queue.put((worlds(detector, None, workers=0), worlds(detector, "fork")))
 
 
 def test_a_launchers_own_rank_is_not_handed_down() -> None:
     """The pickle that starts a rank says nothing about it, nor about its forked workers."""
     context = multiprocessing.get_context("forkserver")
     queue = context.Queue()
-    process = context.Process(target=child_lane, args=(Placement(), "1", queue))
+    process = context.Process(target=child_world, args=(WorldDetector(), "1", queue))
     process.start()
     alone, forked = queue.get(timeout=60)
     process.join()
-    assert alone == [Lane(1, 2)]
-    assert forked == all_lanes(2, 2)[1]
+    assert alone == [World(1, 2)]
+    assert forked == all_worlds(2, 2)[1]
 
 
 def group_and_copies() -> list[tuple[int, int]]:
     """The rank in a group, by copies of all kinds."""
-    placement = Placement()
-    copies = [placement, copy.deepcopy(placement), pickle.loads(pickle.dumps(placement))]
+    detector = WorldDetector()
+    copies = [detector, copy.deepcopy(detector), pickle.loads(pickle.dumps(detector))]
     assert dist.get_world_size() == 2
     return [copied.rank() for copied in copies]
 
@@ -122,7 +122,7 @@ def test_the_group_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def test_half_a_rank_is_refused(rank: int | None, world_size: int | None) -> None:
     """Both numbers or none, and they fit each other."""
     with pytest.raises(ValueError, match=f"rank {rank} of world size {world_size}"):
-        Placement(rank, world_size)
+        WorldDetector(rank, world_size)
 
 
 @pytest.mark.parametrize(("rank", "world_size"), [("1", ""), ("", "2"), ("3", "2"), ("x", "2")])
@@ -133,11 +133,11 @@ def test_a_bad_environment_is_refused(
     monkeypatch.setenv("RANK", rank)
     monkeypatch.setenv("WORLD_SIZE", world_size)
     with pytest.raises(ValueError, match="RANK"):
-        current_lane()
+        current_world()
 
 
 @pytest.mark.parametrize("numbers", [(1, 1, 0, 1), (0, 1, 2, 2), (-1, 1, 0, 1)])
-def test_lanes_are_in_range(numbers: tuple[int, int, int, int]) -> None:
-    """No lane is outside its run."""
-    with pytest.raises(ValueError, match="no such lane"):
-        Lane(*numbers)
+def test_worlds_are_in_range(numbers: tuple[int, int, int, int]) -> None:
+    """No worker is outside its job."""
+    with pytest.raises(ValueError, match="no such worker"):
+        World(*numbers)
