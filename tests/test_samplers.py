@@ -155,6 +155,20 @@ def test_sizes_that_no_listing_told(
     assert group.skipped_urls() == [group.manifest[11].url]
 
 
+def test_ranks_stay_in_one_epoch(dataset: AISMapDataset) -> None:
+    """However often one of them iterates: with several ranks only `set_epoch` goes on."""
+    first, second = (
+        DynamicBatchSampler(dataset, 100, shuffle=True, rank=rank, world_size=2, uneven="keep")
+        for rank in range(2)
+    )
+    peeked = list(first)
+    assert list(first) == peeked
+    indices = [index for batch in (*peeked, *second) for index in batch]
+    assert len(indices) == len(set(indices))
+    first.set_epoch(1)
+    assert list(first) != peeked
+
+
 def test_objects_of_the_sdk_have_their_sizes(dataset: AISMapDataset) -> None:
     """Code written for AIStore's own datasets finds the sizes where they were."""
     objects = dataset.get_obj_list()
