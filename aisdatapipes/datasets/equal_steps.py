@@ -134,10 +134,12 @@ class EqualSteps:
         counters: ProcessCounters,
     ) -> Generator[_T, None, None]:
         if not _drops_now(progress, steps):
-            for sample in reader.samples():
+            samples = reader.samples()
+            for sample in samples:
                 if progress.given == steps.target:
                     if steps.uneven == "pad":
                         raise _miscounted(progress)
+                    counters.add("dropped", 1 + sum(1 for _ in samples))  # they were not counted
                     break
                 progress.given += 1
                 yield sample
