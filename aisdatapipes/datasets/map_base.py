@@ -129,7 +129,7 @@ class AISBaseMapDataset(Dataset[Any], ABC):
     def read_many(self, indices: Sequence[int]) -> list[Pair]:
         """Return names and contents at several indices, in their order, by one GetBatch.
 
-        By several, if they are more than `max_batch` or weigh more than `max_inflight_bytes`;
+        By several, if they are more than `max_batch` or have more bytes than `max_inflight_bytes`;
         big objects, and those that an ETL transforms, are read by concurrent GETs. An index may
         come several times. What ``on_error`` skips is left out.
 

@@ -1,1 +1,1 @@
-"""Shards: what is in tar objects, counted, taken up in the middle, read side by side."""
+"""Shards: what is in tar objects, counted, resumed in the middle, read side by side."""

@@ -36,7 +36,7 @@ class AuthnServer(LocalService):
     Attributes:
         secret: What the tokens are signed with: the ``auth_secret=`` of a `LocalCluster`.
         user: Name of the administrator.
-        password: The administrator's password, made up anew for each server.
+        password: The administrator's password, made up for each server.
 
     Example:
         >>> from aisdatapipes.testing import AuthnServer, LocalCluster

@@ -141,7 +141,7 @@ def _build(go: str, recipe: Path, package: str, program: Path, tags: str) -> Non
         if done.returncode:
             tail = "\n".join(done.stdout.decode(errors="replace").splitlines()[-_TAIL_LINES:])
             raise BinaryNotFoundError(
-                f"{go} could not build {package}; set AISNODE to a binary, or mend this:\n{tail}"
+                f"{go} could not build {package}; set AISNODE to a binary, or repair this:\n{tail}"
             )
         output.replace(program)
 
