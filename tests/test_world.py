@@ -12,7 +12,7 @@ import pytest
 import torch.distributed as dist
 from torch.utils.data import DataLoader, IterableDataset
 
-from aisdatapipes.distributed.world import World, WorldDetector, current_world
+from aisdatapipes.distributed.world import World, WorldDetector
 from support.jobs import run_ranks
 
 START_METHODS = ["fork", "spawn", "forkserver"]
@@ -81,7 +81,7 @@ def test_what_is_given_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_alone() -> None:
     """Without any of these it is one process alone."""
-    assert current_world() == World(0, 1, 0, 1)
+    assert WorldDetector().world() == World(0, 1, 0, 1)
     assert worlds(WorldDetector(), None, workers=0) == [World()]
 
 
@@ -133,7 +133,7 @@ def test_a_bad_environment_is_refused(
     monkeypatch.setenv("RANK", rank)
     monkeypatch.setenv("WORLD_SIZE", world_size)
     with pytest.raises(ValueError, match="RANK"):
-        current_world()
+        WorldDetector().world()
 
 
 @pytest.mark.parametrize("numbers", [(1, 1, 0, 1), (0, 1, 2, 2), (-1, 1, 0, 1)])

@@ -10,7 +10,7 @@ from typing import Any
 import torch.distributed as dist
 from torch.utils.data import get_worker_info
 
-__all__ = ["World", "WorldDetector", "current_world", "has_group"]
+__all__ = ["World", "WorldDetector", "has_group"]
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,6 @@ class WorldDetector:
         parent = multiprocessing.parent_process()
         is_ours = get_worker_info() and parent and parent.pid == self._parent_pid
         return self._parents if is_ours else None
-
-
-def current_world(rank: int | None = None, world_size: int | None = None) -> World:
-    """Return the place of this process; see `WorldDetector` for where it is looked for.
-
-    Raises:
-        ValueError: Only one of the two is given, or they do not fit each other.
-
-    Example:
-        >>> print(current_world())
-        rank 0 of 1, worker 0 of 1
-    """
-    return WorldDetector(rank, world_size).world()
 
 
 def has_group() -> bool:
