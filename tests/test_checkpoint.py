@@ -60,7 +60,8 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
     partition = draw(PARTITIONS)
     one = draw(st.sampled_from(partition.workers()))
     worker = WorkerProgress(partition, one.rank, one.worker, draw(NUMBERS), draw(st.none() | STEPS))
-    stop = st.builds(PastStop, PARTITIONS, st.lists(st.tuples(NUMBERS, NUMBERS)).map(tuple))
+    pairs = st.lists(st.tuples(NUMBERS, NUMBERS)).map(tuple)
+    stop = st.builds(PastStop, PARTITIONS, pairs, pairs)
     return Checkpoint(
         RunIdentity(draw(st.text()), draw(st.text()), draw(st.integers()), draw(st.booleans())),
         draw(NUMBERS),
@@ -181,7 +182,7 @@ def test_a_state_of_an_older_version_is_refused() -> None:
         "consumed": 3,
         "partial": {},
     }
-    match = "of version 1, here it is 2: load it with the release of aisdatapipes that saved it, or"
+    match = "of version 1, here it is 3: load it with the release of aisdatapipes that saved it, or"
     with pytest.raises(StateMismatchError, match=match):
         Checkpoint.from_dict(old)
     with pytest.raises(StateMismatchError, match=match):
@@ -269,7 +270,7 @@ def test_a_worker_that_comes_twice_is_named() -> None:
     [
         ("epoch", 1),
         ("seed", 5),
-        ("history", [{"partition": vars(PARTITION), "consumed": [[4, 1]]}]),
+        ("history", [{"partition": vars(PARTITION), "consumed": [[4, 1]], "turns": [[4, 0]]}]),
         ("dataset", "AISShardReader"),
         ("shuffle_buffer", 7),
     ],

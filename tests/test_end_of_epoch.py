@@ -106,6 +106,7 @@ def test_a_state_of_the_last_batch(
 
     loader = loader_of(dataset_of(kind, bucket), batch_size, workers, every)
     steps = len(list(loader))
+    loader.dataset.set_epoch(0)
     batches = list(itertools.islice(iter(loader), steps))
     state = loader.state_dict()
     assert resumed(0) == []

@@ -7,6 +7,8 @@ import logging
 from typing import Any
 
 import pytest
+import torch
+from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from aisdatapipes import merge_states
@@ -50,12 +52,12 @@ def stopped(**options: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_a_state_resumes_where_it_was_saved(shuffle: bool) -> None:
-    """The rest comes in the order in which it would have come, and the next epoch is whole."""
-    expected = read(Numbers(COUNT, shuffle=shuffle))
+    """The rest comes in the order in which it would have come, and so does the next epoch."""
+    whole = Numbers(COUNT, shuffle=shuffle)
     dataset = Numbers(COUNT, shuffle=shuffle)
     dataset.load_state_dict(stopped(shuffle=shuffle))
-    assert read(dataset) == expected[10:]
-    assert read(dataset) == expected
+    assert read(dataset) == read(whole)[10:]
+    assert read(dataset) == read(whole)
 
 
 def test_a_state_before_anything_is_that_of_the_start() -> None:
@@ -77,16 +79,16 @@ def test_a_pass_that_begins_again_begins_its_state_again() -> None:
 
 
 def test_a_loaded_state_brings_its_epoch() -> None:
-    """Who does not count epochs stays in that of the state."""
+    """Who does not count epochs goes on from that of the state."""
     before = Numbers(COUNT, shuffle=True)
     before.set_epoch(3)
-    expected = read(before)
+    expected = [read(before), read(before)]
+    before.set_epoch(3)
     read(before, 10)
     dataset = Numbers(COUNT, shuffle=True)
     dataset.load_state_dict(before.state_dict())
     assert dataset.epochs.epoch == 3
-    assert read(dataset) == expected[10:]
-    assert read(dataset) == expected
+    assert [read(dataset), read(dataset)] == [expected[0][10:], expected[1]]
 
 
 def test_set_epoch_does_not_pass_over_what_is_left() -> None:
@@ -114,7 +116,94 @@ def test_after_an_epochs_end_comes_the_next(workers: int, persistent: bool) -> N
     resumed.load_state_dict(state)
     again.set_epoch(1)
     assert read(resumed) == expected
-    assert read(resumed) == expected
+    assert sorted(read(resumed)) == ALL
+
+
+def passes(dataset: Any, times: int = 3) -> list[list[int]]:
+    """What some passes in a row give."""
+    return [read(dataset) for _ in range(times)]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_every_pass_is_an_epoch(workers: int, persistent: bool) -> None:
+    """Of one rank, in whatever workers: as if `set_epoch` had counted; from where it was set."""
+    by_hand, dataset = Numbers(COUNT, shuffle=True), Numbers(COUNT, shuffle=True)
+    loaders = [
+        DataLoader(
+            one,
+            batch_size=None,
+            num_workers=workers,
+            persistent_workers=persistent and workers > 0,
+        )
+        for one in (by_hand, dataset)
+    ]
+    expected = []
+    for epoch in range(6):
+        by_hand.set_epoch(epoch)
+        expected.append(read(loaders[0]))
+    assert passes(loaders[1]) == expected[:3]
+    dataset.set_epoch(2)
+    assert passes(loaders[1]) == expected[2:5]
+    assert len(set(map(tuple, expected))) == 6
+
+
+def test_a_new_seed_for_every_pass_is_not_needed() -> None:
+    """Who seeds torch before each pass gives workers the same seeds; the passes still differ."""
+    loader = DataLoader(Numbers(COUNT, shuffle=True), batch_size=None, num_workers=2)
+    orders = []
+    for _ in range(3):
+        torch.manual_seed(1)
+        orders.append(tuple(read(loader)))
+    assert len(set(orders)) == 3
+
+
+def test_loaders_side_by_side_agree_in_themselves() -> None:
+    """Two loaders of one dataset, read in turn: each gives everything once, in every pass."""
+    dataset = Numbers(COUNT, shuffle=True)
+    loaders = [DataLoader(dataset, batch_size=None, num_workers=workers) for workers in (2, 2, 3)]
+    for _ in range(2):
+        found = zip(*loaders, strict=True)
+        assert [sorted(map(int, numbers)) for numbers in zip(*found, strict=True)] == [ALL] * 3
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_rank_may_look_more_often_than_the_others(workers: int) -> None:
+    """Of several ranks everything comes once, however often one began a pass; and in new orders."""
+    ranks = [Numbers(COUNT, rank, 3, shuffle=True, uneven="keep") for rank in range(3)]
+    loaders = [DataLoader(one, batch_size=None, num_workers=workers) for one in ranks]
+    seen = []
+    for looks in (0, 1, 2):
+        for _ in range(looks):
+            next(iter(loaders[0]))
+        found = [read(loader) for loader in loaders]
+        assert sorted(itertools.chain(*found)) == ALL
+        seen.append(tuple(map(tuple, found)))
+    assert len(set(seen)) == 3
+
+
+@pytest.mark.parametrize("turns", [0, 1, 4])
+@pytest.mark.parametrize("uneven", ["pad", "drop", "keep"])
+def test_turns_stop_and_resume(turns: int, uneven: str) -> None:
+    """In any turn, with as many ranks, or merged with others: everything comes once."""
+    options: dict[str, Any] = {"shuffle": True, "uneven": uneven}
+    ranks = [Numbers(COUNT, rank, 2, **options) for rank in range(2)]
+    for number, one in enumerate(ranks):
+        passes(one, turns + number)
+    got = [read(one, 3 + number) for number, one in enumerate(ranks)]
+    states = [one.state_dict() for one in ranks]
+    again = [Numbers(COUNT, rank, 2, **options) for rank in range(2)]
+    for one, state in zip(again, states, strict=True):
+        one.load_state_dict(state)
+    wholes = [read(one) for one in ranks]
+    rest = [read(one) for one in again]
+    owned = COUNT - (uneven == "drop")
+    assert len({*itertools.chain(*got, *rest)}) == owned
+    assert wholes == [read(one) for one in again]
+    others = [Numbers(COUNT, rank, 3, **{**options, "uneven": "keep"}) for rank in range(3)]
+    for one in others:
+        one.load_state_dict(merge_states(*states))
+    assert sorted(itertools.chain(*got, *map(read, others))) == ALL
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 4])
@@ -176,7 +265,7 @@ def test_a_state_of_something_else_is_refused(field: str, other: dict) -> None:
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"version": 1}, "version 1, here it is 2: load it with the release"),
+        ({"version": 1}, "version 1, here it is 3: load it with the release"),
         ({"dataset": "AISShardReader"}, "'AISShardReader', here it is 'Numbers'"),
         ({"order": "0"}, "shuffle with the torch"),
         ({"worker": {"consumed": 26}}, "26 of 25 positions"),

@@ -1,4 +1,12 @@
-"""Epochs: which positions this process reads next, and where it stands in them."""
+"""Epochs: which positions this process reads next, and where it stands in them.
+
+With `shuffle`, every pass has an order of its own. `set_epoch` says which epoch comes, and the
+passes after it go on by themselves: in a job of one rank to the next epoch. Of several ranks one
+may begin a pass more often than the others, to look at a batch, and would then read its part of
+another epoch than they, so that some samples came twice and others never. So several ranks stay in
+the epoch until `set_epoch` says otherwise, and what changes is the turn: each worker reads the same
+slice again, in another order.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +18,7 @@ from typing import Any
 import torch
 from torch.utils.data import get_worker_info
 
-from aisdatapipes.checkpoint.loader_board import LoaderBoard
+from aisdatapipes.checkpoint.loader_board import LoaderBoard, Pass
 from aisdatapipes.checkpoint.merging import MERGE
 from aisdatapipes.checkpoint.progress import Progress, remaining
 from aisdatapipes.checkpoint.state import (
@@ -20,9 +28,9 @@ from aisdatapipes.checkpoint.state import (
     RunIdentity,
     WorkerProgress,
 )
-from aisdatapipes.distributed.partition import Partition
+from aisdatapipes.distributed.partition import Partition, Slice
 from aisdatapipes.distributed.sharding import Sharding
-from aisdatapipes.distributed.shuffling import epoch_order, order_digest
+from aisdatapipes.distributed.shuffling import epoch_order, order_digest, turn_order
 from aisdatapipes.distributed.world import World
 from aisdatapipes.errors import AISPipeError, StateMismatchError
 
@@ -88,8 +96,8 @@ class Epochs:
 
     @property
     def epoch(self) -> int:
-        """Number of the epoch that comes next: as set, else as loaded, else 0."""
-        return self._board.epoch() or 0
+        """Number of the epoch that comes next: as set, else as loaded or counted."""
+        return self._number(self._board.next_pass())[0]
 
     def set_epoch(self, epoch: int) -> None:
         """Set the number of the epoch that comes next, here and in the workers.
@@ -120,28 +128,44 @@ class Epochs:
 
         Returns:
             Where it begins. If that is in the middle of another epoch than `set_epoch` says, as
-            far as is known now, see `is_of_another_epoch`.
+            far as is known now, it ``is_of_another_epoch``.
 
         Raises:
             StateMismatchError: The state that was loaded is of another worker.
         """
-        loaded = self._begin_pass()
-        progress = self._resumed(loaded) if loaded else None
-        if progress is None or (progress.is_over and self.is_of_another_epoch(progress)):
-            progress = self._beginning(self.epoch)
+        own, self._loaded = self._loaded, None
+        begun = self._board.begin_pass((own.epoch, own.turn) if own else None)
+        # What a worker was given goes before what all were.
+        loaded = own or (Checkpoint.from_dict(begun.state) if begun.state else None)
+        epoch, turn = self._number(begun)
+        if loaded is None:
+            progress = self._partitioned(self._run(epoch), turn)
+        else:
+            progress = self._resumed(loaded)
+            progress.wanted_epoch = epoch if begun.is_set else loaded.epoch
+            if progress.is_over and progress.is_of_another_epoch:
+                return self.start_instead(progress)
+        return self._started(progress)
+
+    def start_instead(self, progress: Progress) -> Progress:
+        """Begin the epoch that was to come, as of another one there is no sample left.
+
+        The next pass is that epoch again, if `set_epoch` says nothing: torchdata's loaders begin
+        a pass to find that its state was saved at the end, and then one more.
+        """
+        self._board.set_epoch(progress.wanted_epoch)
+        return self._started(self._partitioned(self._run(progress.wanted_epoch), 0))
+
+    def _started(self, progress: Progress) -> Progress:
         # Raised by the first item: torchdata takes 5 s to end a worker that fails before it.
         if self._refusal:
             progress.refusal, self._refusal = self._refusal, None
         self._progress = progress
         return progress
 
-    def is_of_another_epoch(self, progress: Progress) -> bool:
-        """Whether a pass would read the rest of another epoch than the one that comes next."""
-        return progress.epoch != self.epoch
-
     def mismatch(self, progress: Progress) -> StateMismatchError:
         """Return the error for a state in the middle of another epoch."""
-        return _mismatch("epoch", progress.epoch, self.epoch)
+        return _mismatch("epoch", progress.epoch, progress.wanted_epoch)
 
     def state(self) -> dict[str, Any]:
         """Return the state of the latest pass; before one, of where it will begin.
@@ -183,25 +207,23 @@ class Epochs:
             return
         if is_worker:
             self._loaded = checkpoint
-            self._board.set_loaded_epoch(checkpoint.epoch)
         else:
-            self._board.load_state(checkpoint.to_dict())
+            self._board.load_state(checkpoint.to_dict(), checkpoint.epoch, checkpoint.turn)
 
-    def _begin_pass(self) -> Checkpoint | None:
-        """Return what was loaded for it; what a worker was given goes before what all were."""
-        state = self._board.begin_pass()
-        loaded, self._loaded = self._loaded, None
-        return loaded or (Checkpoint.from_dict(state) if state else None)
+    def _number(self, found: Pass) -> tuple[int, int]:
+        """Return epoch and turn of a pass; see the top of this module."""
+        if not self._identity.shuffle:
+            return found.epoch, 0
+        if self.world().world_size == 1:
+            return found.epoch + found.turn, 0
+        return found.epoch, found.turn
 
     def _run(self, epoch: int) -> Checkpoint:
         return Checkpoint(self._identity, epoch, order_digest(self.order(epoch)))
 
-    def _beginning(self, epoch: int) -> Progress:
-        return self._partitioned(self._run(epoch))
-
     def _resumed(self, checkpoint: Checkpoint) -> Progress:
         if checkpoint.worker is None:
-            return self._partitioned(checkpoint)
+            return self._partitioned(checkpoint, checkpoint.turn)
         worker = checkpoint.worker
         world = self.world()
         # Said at once: torchdata fails next, and without a word.
@@ -209,10 +231,10 @@ class Epochs:
         _check_equal("partition", worker.partition, self._sharding.partition(world))
         _check_equal("worker", str(worker.world), str(world))
         left = remaining(self.order(checkpoint.epoch), checkpoint)
-        own = worker.partition.slice(left, world)
+        own = self._slice(left, worker, checkpoint.epoch)
         return Progress(checkpoint, worker, own, checkpoint.begun)
 
-    def _partitioned(self, run: Checkpoint) -> Progress:
+    def _partitioned(self, run: Checkpoint, turn: int) -> Progress:
         """Give this worker its slice of what is left of an epoch."""
         left = remaining(self.order(run.epoch), run)
         world = self.world()
@@ -220,8 +242,9 @@ class Epochs:
         dropped = partition.dropped(len(left))
         if dropped and world.rank == world.worker == 0:
             _logger.info("dropped the last %d of %d, to even out ranks", dropped, len(left))
-        worker = WorkerProgress(partition, world.rank, world.worker)
-        progress = Progress(run, worker, partition.slice(left, world), run.begun)
+        worker = WorkerProgress(partition, world.rank, world.worker, turn=turn)
+        own = self._slice(left, worker, run.epoch)
+        progress = Progress(run, worker, own, run.begun)
         try:
             steps = self._steps_for and self._steps_for(left, partition, world, run.begun)
         except (AISPipeError, ValueError) as error:
@@ -230,6 +253,13 @@ class Epochs:
         if steps:
             progress.agree_on(steps)
         return progress
+
+    def _slice(self, left: torch.Tensor, worker: WorkerProgress, epoch: int) -> Slice:
+        own = worker.partition.slice(left, worker.world)
+        if not worker.turn:
+            return own
+        order = turn_order(len(own.own), self._identity.seed, epoch, worker.turn, worker.world)
+        return own.reordered(order)
 
     def _check(self, checkpoint: Checkpoint) -> None:
         expected = vars(self._identity)

@@ -1,9 +1,13 @@
 """Loader board: what a process and the DataLoader workers that it starts tell each other.
 
 torch hands a worker a copy of the dataset and nothing after that, and a worker hands nothing
-back. So what `set_epoch` and `load_state_dict` say in the training process, and that workers
+back. So what `set_epoch` and `load_state_dict` say in the training process, and which passes
 have begun, stands in a file that they share. It has an entry for each training process, by its
 process id: ranks that were started with copies of one dataset do not hear of each other.
+
+Every pass has a number of its own: an epoch, which was set or loaded, and the turn, that is how
+many passes have begun since. All workers of one pass of a loader get the same: the first one to
+begin takes the number, and the others find it on the board.
 """
 
 from __future__ import annotations
@@ -19,7 +23,26 @@ from torch.utils.data import get_worker_info
 
 from aisdatapipes.processes.shared_file import SharedFile
 
-__all__ = ["LatestPass", "LoaderBoard"]
+__all__ = ["LatestPass", "LoaderBoard", "Pass"]
+
+# Passes that some worker never began stay open; so many are kept.
+_MOST_OPEN = 16
+
+
+class Pass(NamedTuple):
+    """What a process finds when it begins a pass.
+
+    Attributes:
+        epoch: The epoch that was set or loaded before it; 0 if none was.
+        turn: How many passes have begun since.
+        is_set: Whether it is the first one since `LoaderBoard.set_epoch`.
+        state: The state that was loaded for it, in the training process.
+    """
+
+    epoch: int = 0
+    turn: int = 0
+    is_set: bool = False
+    state: dict[str, Any] | None = None
 
 
 class LatestPass(NamedTuple):
@@ -42,84 +65,91 @@ class LoaderBoard:
     Example:
         >>> board = LoaderBoard()
         >>> board.set_epoch(3)
-        >>> board.epoch(), board.begin_pass()
-        (3, None)
+        >>> board.begin_pass()
+        Pass(epoch=3, turn=0, is_set=True, state=None)
+        >>> board.begin_pass()
+        Pass(epoch=3, turn=1, is_set=False, state=None)
     """
 
     def __init__(self) -> None:
         self._file = SharedFile(b"{}")
-        self._said: dict[str, Any] = {}  # for training processes that are started with a copy
+        self._next = Pass()._asdict()  # for training processes that are started with a copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_file": self._file, "_said": _for_others(self._read())}
+        return {"_file": self._file, "_next": self.next_pass()._asdict()}
 
-    def epoch(self) -> int | None:
-        """Return the number that was set, else that of the state that was loaded, else None."""
-        entry = self._read()
-        return entry.get("set_epoch", entry.get("loaded_epoch"))
+    def next_pass(self) -> Pass:
+        """Return what the next pass will find, if nothing more is said."""
+        return Pass(**self._read()["next"])
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next."""
-        self._say(set_epoch=epoch)
+        self._say(epoch=epoch, turn=0, is_set=True)
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, Any], epoch: int, turn: int) -> None:
         """Say where the next pass begins, in this process or in the workers of a loader."""
-        self._say(loaded_epoch=state["epoch"], state=dict(state), passes={}, workers_read=False)
+        number = {} if self.next_pass().is_set else {"epoch": epoch, "turn": turn}
+        self._say(**number, state=dict(state))
+        with self._changed() as entry:
+            entry["workers_read"] = False
 
-    def set_loaded_epoch(self, epoch: int) -> None:
-        """Say which epoch the state was of that a worker was given for itself."""
-        self._say(loaded_epoch=epoch)
+    def begin_pass(self, loaded: tuple[int, int] | None = None) -> Pass:
+        """Say that a pass begins in this process, or that this worker joins one.
 
-    def begin_pass(self) -> dict[str, Any] | None:
-        """Say that a pass begins in this process.
-
-        Returns:
-            The state that was loaded, once: in one pass here, or in each worker of a pass.
+        Args:
+            loaded: Epoch and turn of a state that this worker was given for itself.
         """
         worker = get_worker_info()
         with self._changed() as entry:
             entry["workers_read"] = worker is not None
-            if "state" not in entry:
-                return None
-            passes = entry.setdefault("passes", {})
             if worker is None:
-                self._said.pop("state", None)
-                return None if passes else entry.pop("state")
+                begun = _take_next(entry, loaded)
+                self._next = dict(entry["next"])
+                return begun
             # Equal in all workers of a pass. The next pass has another one, or, if the user seeds
-            # torch again, the same; then each worker finds that it has had the state.
-            this_pass = worker.seed - worker.id
-            if str(worker.id) in passes or any(one != this_pass for one in passes.values()):
-                return None
-            passes[str(worker.id)] = this_pass
-            return entry.pop("state") if len(passes) == worker.num_workers else entry["state"]
+            # torch again, the same; then each worker finds that it has begun the one before.
+            key = f"{worker.seed - worker.id}/{worker.num_workers}"
+            passes = entry.setdefault("open", {})
+            if key not in passes or worker.id in passes[key]["workers"]:
+                passes.pop(key, None)
+                passes[key] = {"pass": _take_next(entry, loaded)._asdict(), "workers": []}
+            found = passes[key]
+            found["workers"].append(worker.id)
+            if len(found["workers"]) == worker.num_workers:
+                del passes[key]
+            for old in [*passes][:-_MOST_OPEN]:
+                del passes[old]
+            return Pass(**found["pass"])
 
     def latest_pass(self) -> LatestPass:
         """Return what is known here of the latest pass."""
         entry = self._read()
-        state = None if entry.get("passes") else entry.get("state")
-        return LatestPass(state, entry.get("workers_read", False))
+        return LatestPass(entry["next"]["state"], entry.get("workers_read", False))
 
     def _say(self, **words: Any) -> None:
         with self._changed() as entry:
-            entry.update(words)
-        self._said = _for_others(entry)
+            entry["next"].update(words)
+        self._next = dict(entry["next"])
 
     def _read(self) -> dict[str, Any]:
         with self._file.locked():
-            return json.loads(self._file.read()).get(_owner(), self._said)
+            return json.loads(self._file.read()).get(_owner(), {"next": self._next})
 
     @contextmanager
     def _changed(self) -> Iterator[dict[str, Any]]:
         with self._file.locked():
             board = json.loads(self._file.read())
-            yield board.setdefault(_owner(), dict(self._said))
+            yield board.setdefault(_owner(), {"next": dict(self._next)})
             self._file.replace(json.dumps(board).encode())
 
 
-def _for_others(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an entry says to a training process that is started with a copy."""
-    names = ["set_epoch", "loaded_epoch", *([] if entry.get("passes") else ["state"])]
-    return {name: entry[name] for name in names if name in entry}
+def _take_next(entry: dict[str, Any], loaded: tuple[int, int] | None) -> Pass:
+    """Return the pass that comes next, and put the one behind it in its place."""
+    found = Pass(**entry["next"])
+    if loaded and not found.is_set:
+        found = found._replace(epoch=loaded[0], turn=loaded[1])
+    entry["next"] = Pass(found.epoch, found.turn + 1)._asdict()
+    return found
 
 
 def _owner() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import Any
@@ -61,10 +61,14 @@ def _merged(found: list[Checkpoint]) -> Checkpoint:
         return first
     _check_same_run(found)
     partition, workers = _in_order(found)
-    counts = groupby(one.consumed for one in workers)
-    stop = PastStop(partition, tuple((len(list(times)), count) for count, times in counts))
+    consumed = _run_lengths(one.consumed for one in workers)
+    stop = PastStop(partition, consumed, _run_lengths(one.turn for one in workers))
     begun = _shortened({at: done for one in found for at, done in one.begun.items()})
     return replace(first, history=(*first.history, stop), begun=begun, worker=None)
+
+
+def _run_lengths(counts: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    return tuple((len(list(times)), count) for count, times in groupby(counts))
 
 
 def _shortened(begun: dict[int, PositionProgress]) -> dict[int, PositionProgress]:

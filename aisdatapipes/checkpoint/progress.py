@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-import torch
+from torch import Tensor
 
 from aisdatapipes.checkpoint.state import (
     Checkpoint,
@@ -15,6 +15,8 @@ from aisdatapipes.checkpoint.state import (
     WorkerProgress,
 )
 from aisdatapipes.distributed.partition import Slice
+from aisdatapipes.distributed.shuffling import turn_order
+from aisdatapipes.distributed.world import World
 from aisdatapipes.errors import AISPipeError, StateMismatchError
 
 __all__ = ["Progress", "SupportsProgress", "remaining"]
@@ -44,6 +46,7 @@ class Progress:
         given: How many samples of these were given.
         repeated: How many of them were padding.
         refusal: Why reading cannot begin; `left` raises it.
+        wanted_epoch: The epoch that was to come; another one, if a state brings the rest of it.
 
     Raises:
         StateMismatchError: More is consumed than there is.
@@ -71,11 +74,17 @@ class Progress:
         steps = self.equal_steps = worker.equal_steps
         self.given, self.repeated = (steps.given, steps.repeated) if steps else (0, 0)
         self.refusal: AISPipeError | ValueError | None = None
+        self.wanted_epoch = run.epoch
 
     @property
     def epoch(self) -> int:
         """Number of the epoch."""
         return self._run.epoch
+
+    @property
+    def is_of_another_epoch(self) -> bool:
+        """Whether it is the rest of another epoch than the one that was to come."""
+        return self.epoch != self.wanted_epoch
 
     @property
     def worker(self) -> WorkerProgress:
@@ -141,9 +150,19 @@ class Progress:
         return replace(self._run, begun=begun, worker=worker)
 
 
-def remaining(order: torch.Tensor, run: Checkpoint) -> torch.Tensor:
+def remaining(order: Tensor, run: Checkpoint) -> Tensor:
     """Return what is left of an epoch's order after the past stops of a run, in order."""
     for stop in run.history:
-        consumed = [count for times, count in stop.consumed for _ in range(times)]
-        order = stop.partition.remaining(order, consumed)
+        consumed, turns = map(_each, (stop.consumed, stop.turns))
+        worlds = stop.partition.workers()
+        turn_of = dict(zip(worlds, turns, strict=True))
+
+        def order_of(worker: World, count: int, turn_of: Mapping[World, int] = turn_of) -> Tensor:
+            return turn_order(count, run.identity.seed, run.epoch, turn_of[worker], worker)
+
+        order = stop.partition.remaining(order, consumed, order_of if any(turns) else None)
     return order
+
+
+def _each(run_lengths: tuple[tuple[int, int], ...]) -> list[int]:
+    return [count for times, count in run_lengths for _ in range(times)]

@@ -35,7 +35,7 @@ __all__ = [
     "WorkerProgress",
 ]
 
-VERSION = 2
+VERSION = 3
 
 _T = TypeVar("_T")
 
@@ -70,6 +70,7 @@ class ShardProgress:
             from its beginning, as one that is compressed.
         buffered: Where the buffered samples are, in blocks of 512 bytes: gap, length, gap, ….
         fingerprint: What tells its content from another's; empty if unknown.
+        turn: In which turn of the epoch it was begun; the order of its samples is that turn's.
     """
 
     samples: int = 0
@@ -77,6 +78,7 @@ class ShardProgress:
     offset: int | None = 0
     buffered: tuple[int, ...] = ()
     fingerprint: str = ""
+    turn: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class WorkerProgress:
         worker: Its number.
         consumed: How many positions of its slice are done.
         equal_steps: Of samples; None where ranks need not make equally many steps.
+        turn: How often the epoch's slices were read before; each turn has an order of its own.
     """
 
     partition: Partition
@@ -147,6 +150,7 @@ class WorkerProgress:
     worker: int
     consumed: int = 0
     equal_steps: EqualStepsProgress | None = None
+    turn: int = 0
 
     @property
     def world(self) -> World:
@@ -161,10 +165,12 @@ class PastStop:
     Attributes:
         partition: How positions went to the workers until then.
         consumed: Run lengths of how many positions each worker had done: (workers, positions).
+        turns: Run lengths of the turn that each worker was in: (workers, turn).
     """
 
     partition: Partition
     consumed: tuple[tuple[int, int], ...]
+    turns: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -177,6 +183,13 @@ class Checkpoint:
     history: tuple[PastStop, ...] = ()
     begun: Mapping[int, PositionProgress] = field(default_factory=dict)
     worker: WorkerProgress | None = None
+
+    @property
+    def turn(self) -> int:
+        """The turn it is in; of a run as a whole, the latest that a worker was in."""
+        if self.worker:
+            return self.worker.turn
+        return max((turn for stop in self.history[-1:] for _, turn in stop.turns), default=0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data that JSON can hold, in much less than 0.1 ms."""
@@ -228,13 +241,15 @@ class Checkpoint:
 
 
 def _plain_stop(stop: PastStop) -> dict[str, Any]:
-    return {"partition": {**vars(stop.partition)}, "consumed": list(map(list, stop.consumed))}
+    counts = {"consumed": list(map(list, stop.consumed)), "turns": list(map(list, stop.turns))}
+    return {"partition": {**vars(stop.partition)}, **counts}
 
 
 def _plain_position(done: PositionProgress) -> list[Any]:
     if isinstance(done, RowProgress):
         return [done.samples, [[one.shard, one.files, one.offset] for one in done.streams]]
-    return [done.samples, done.read, done.offset, list(done.buffered)]
+    blocks = list(done.buffered)
+    return [done.samples, done.read, done.offset, blocks, done.fingerprint, done.turn]
 
 
 def _plain_worker(worker: WorkerProgress) -> dict[str, Any]:
@@ -244,17 +259,21 @@ def _plain_worker(worker: WorkerProgress) -> dict[str, Any]:
 
 
 def _past_stop(stop: Mapping[str, Any]) -> PastStop:
-    consumed = tuple((_count(times), _count(count)) for times, count in stop["consumed"])
-    return PastStop(_filled(Partition, stop["partition"]), consumed)
+    partition = _filled(Partition, stop["partition"])
+    return PastStop(partition, _run_lengths(stop["consumed"]), _run_lengths(stop["turns"]))
+
+
+def _run_lengths(pairs: Sequence[Sequence[Any]]) -> tuple[tuple[int, int], ...]:
+    return tuple((_count(times), _count(count)) for times, count in pairs)
 
 
 def _position_progress(done: Sequence[Any]) -> PositionProgress:
     if len(done) == 2:
         samples, streams = done
         return RowProgress(_count(samples), tuple(_shard_offset(*one) for one in streams))
-    samples, read, offset, buffered = done
-    blocks = tuple(map(_count, buffered))
-    return ShardProgress(_count(samples), _count(read), _count_or_none(offset), blocks)
+    samples, read, offset, buffered, fingerprint, turn = done
+    where = _count_or_none(offset), tuple(map(_count, buffered))
+    return ShardProgress(_count(samples), _count(read), *where, str(fingerprint), _count(turn))
 
 
 def _shard_offset(shard: int, files: int, offset: int | None) -> ShardOffset:

@@ -136,7 +136,7 @@ class AISBaseIterDataset(ResumableDataset):
                 number of ranks or workers, or of another epoch than `set_epoch` asks for.
         """
         progress = self._epochs.start()
-        if self._epochs.is_of_another_epoch(progress):
+        if progress.is_of_another_epoch:
             progress.refusal = self._epochs.mismatch(progress)
         self._slice = ObjectSlice(progress, self.manifest)
         return self._slice.entries()

@@ -50,7 +50,7 @@ class ResumableDataset(IterableDataset[Any], ABC):
     def __iter__(self) -> Iterator[Any]:
         """Return an iterator over the samples of this process's slice, transformed."""
         progress = self._epochs.start()  # now: loaders ask for the state before the first sample
-        if self._epochs.is_of_another_epoch(progress):
+        if progress.is_of_another_epoch:
             samples = self._after_the_rest(progress)
         else:
             samples = self._samples(progress)
@@ -78,7 +78,7 @@ class ResumableDataset(IterableDataset[Any], ABC):
         """
         for _ in self._samples(progress):
             raise self._epochs.mismatch(progress)
-        yield from self._samples(self._epochs.start())
+        yield from self._samples(self._epochs.start_instead(progress))
 
     def _with_bar(self, samples: Iterator[Any], total: int | None) -> Iterator[Any]:
         if not self.show_progress:
@@ -88,9 +88,12 @@ class ResumableDataset(IterableDataset[Any], ABC):
         return with_bar(samples, self._bytes_in, name, total, worker.id if worker else None)
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next, as for `DistributedSampler`; without it, it is always 0.
+        """Say which epoch comes next, as for `DistributedSampler`.
 
-        Call it before each pass, in all ranks. It reaches workers, persistent ones too.
+        With ``shuffle``, every pass has an order of its own without it too. One rank alone goes on
+        to the next epoch by itself. Of several ranks each keeps its part, in another order; to have
+        all samples shuffled among the ranks, call it before each pass, in all of them. It reaches
+        workers, persistent ones too.
 
         Raises:
             ValueError: `epoch` is negative.

@@ -163,9 +163,9 @@ class AISShardReader(ResumableDataset):
         counts = self._counted.get(lambda: count_shards(shards, "samples", source.policy, counters))
         return list(map(readable, array("q", counts)))
 
-    def _key_of(self, epoch: int, position: int) -> str:
+    def _key_of(self, epoch: int, position: int, turn: int) -> str:
         """Return what the order of a shard's samples depends on; who reads it does not matter."""
-        return f"{self._identity.seed}/{epoch}/{position}"
+        return f"{self._identity.seed}/{epoch}/{position}/{turn}"
 
     def _as_pair(self, found: tuple[ManifestEntry, Sample]) -> tuple[str, ZeroDict]:
         entry, (key, files, _) = found

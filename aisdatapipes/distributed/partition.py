@@ -9,7 +9,7 @@ size of the batches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -40,6 +40,11 @@ class Slice:
     def own(self) -> torch.Tensor:
         """The positions without the padding."""
         return self.positions[: len(self.positions) - self.padding]
+
+    def reordered(self, order: torch.Tensor) -> Slice:
+        """Return the slice with its own positions in another order."""
+        padding = self.positions[len(self.own) :]
+        return Slice(torch.cat([self.own[order], padding]), self.padding)
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,12 @@ class Partition:
         padding = int((places >= count).sum())
         return Slice(order[places % max(count, 1)], padding)
 
-    def remaining(self, order: torch.Tensor, consumed: Sequence[int]) -> torch.Tensor:
+    def remaining(
+        self,
+        order: torch.Tensor,
+        consumed: Sequence[int],
+        order_of: Callable[[World, int], torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """Return what is left of an order: all but what its workers have consumed, in order.
 
         A position that is padding too counts where it came first; a dropped one remains.
@@ -117,6 +127,8 @@ class Partition:
         Args:
             order: What went to the workers.
             consumed: How many positions of its slice each has consumed, in their order.
+            order_of: Returns in which order a worker has read its own positions, so many of them;
+                None if all were read in the order in which they are.
 
         Example:
             >>> Partition(world_size=2).remaining(torch.arange(6), [2, 1]).tolist()
@@ -127,4 +139,7 @@ class Partition:
         in_rank = place // ranks
         worker = (in_rank // run) % workers * ranks + place % ranks
         in_slice = in_rank // (run * workers) * run + in_rank % run
+        for number, one in enumerate(self.workers() if order_of else ()):
+            given = place[(worker == number) & (in_rank < self.rank_size(len(order), one.rank))]
+            in_slice[given[order_of(one, len(given))]] = torch.arange(len(given))
         return order[in_slice >= torch.tensor(consumed)[worker]]

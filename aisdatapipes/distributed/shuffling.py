@@ -6,7 +6,9 @@ import hashlib
 
 import torch
 
-__all__ = ["epoch_order", "order_digest"]
+from aisdatapipes.distributed.world import World
+
+__all__ = ["epoch_order", "order_digest", "turn_order"]
 
 _DIGEST_POSITIONS = 1024
 
@@ -31,9 +33,34 @@ def epoch_order(count: int, seed: int, epoch: int, *, shuffle: bool) -> torch.Te
     """
     if not shuffle:
         return torch.arange(count)
-    key = hashlib.blake2b(f"{seed}/{epoch}".encode(), digest_size=8).digest()
+    return _random_order(count, f"{seed}/{epoch}")
+
+
+def turn_order(count: int, seed: int, epoch: int, turn: int, worker: World) -> torch.Tensor:
+    """Return the order in which a worker reads its slice when it reads it once more.
+
+    Args:
+        count: How many positions the slice has.
+        seed: Of the run.
+        epoch: Number of the epoch.
+        turn: How often the slices were read before. The first time, they are in the epoch's order.
+        worker: Whose slice it is.
+
+    Example:
+        >>> turn_order(3, seed=0, epoch=0, turn=0, worker=World(1, 2)).tolist()
+        [0, 1, 2]
+        >>> sorted(turn_order(3, seed=0, epoch=0, turn=1, worker=World(1, 2)).tolist())
+        [0, 1, 2]
+    """
+    if not turn:
+        return torch.arange(count)
+    return _random_order(count, f"{seed}/{epoch}/{turn}/{worker.rank}/{worker.worker}")
+
+
+def _random_order(count: int, key: str) -> torch.Tensor:
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     # Not torch's global generator: the user's seeds and draws change nothing, and are not changed.
-    generator = torch.Generator().manual_seed(int.from_bytes(key, "big", signed=True))
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "big", signed=True))
     return torch.randperm(count, generator=generator)
 
 

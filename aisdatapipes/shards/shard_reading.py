@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from aisdatapipes.checkpoint.state import ShardProgress
@@ -92,7 +93,14 @@ class ShardReading:
         offset, blocks = self._offset, as_blocks(self._buffer.buffered if self._buffer else ())
         if offset is None or blocks is None:
             offset, blocks = None, ()
-        return ShardProgress(self._given, self._read, offset, blocks, self._fingerprint)
+        return replace(
+            self._start,
+            samples=self._given,
+            read=self._read,
+            offset=offset,
+            buffered=blocks,
+            fingerprint=self._fingerprint,
+        )
 
     def samples(self, outcome: Outcome) -> Iterator[Sample]:
         """Yield the samples that are left.

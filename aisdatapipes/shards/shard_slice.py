@@ -50,8 +50,8 @@ class ShardSlice:
         source: What positions are.
         progress: Where the worker stands.
         counters: Where to count; objects are the shards.
-        shuffle_key_for: Returns for a position what the order of its samples depends on; None
-            for the order of the shards.
+        shuffle_key_for: Returns for a position and a turn of the epoch what the order of its
+            samples depends on; None for the order of the shards.
         buffer_size: How many samples of a shard the next one is drawn from.
     """
 
@@ -60,7 +60,7 @@ class ShardSlice:
         source: ShardSource,
         progress: Progress,
         counters: ProcessCounters,
-        shuffle_key_for: Callable[[int], str] | None = None,
+        shuffle_key_for: Callable[[int, int], str] | None = None,
         buffer_size: int = 1,
     ) -> None:
         self._source = source
@@ -102,7 +102,8 @@ class ShardSlice:
                     yield entry, sample
 
     def _start(self, position: int) -> ShardProgress:
-        return cast("ShardProgress | None", self._progress.begun(position)) or ShardProgress()
+        begun = cast("ShardProgress | None", self._progress.begun(position))
+        return begun or ShardProgress(turn=self._progress.worker.turn)
 
     def _request(self, position: int) -> ObjectRequest:
         request = self._source.request_at(position)
@@ -110,13 +111,14 @@ class ShardSlice:
         return replace(request, begin=begin) if begin and not request.etl else request
 
     def _reading(self, position: int, entry: ManifestEntry, *, is_open: bool) -> ShardReading:
+        start = self._start(position)
         return ShardReading(
             entry,
             self._source.request_at(position) if is_open else None,
             self._source.settings,
             self._handler.content_for,
             self._counters,
-            self._start(position),
-            self._shuffle_key_for(position) if self._shuffle_key_for else None,
+            start,
+            self._shuffle_key_for(position, start.turn) if self._shuffle_key_for else None,
             self._buffer_size,
         )

@@ -36,7 +36,7 @@ class Numbers(IterableDataset):
         return self._numbers(self.epochs.start())
 
     def _numbers(self, progress: Progress) -> Iterator[int]:
-        if self.epochs.is_of_another_epoch(progress):
+        if progress.is_of_another_epoch:
             raise self.epochs.mismatch(progress)
         for number in progress.left():
             progress.finish(number)
