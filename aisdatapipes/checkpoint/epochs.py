@@ -31,7 +31,7 @@ from aisdatapipes.checkpoint.state import (
 from aisdatapipes.distributed.partition import Partition, Slice
 from aisdatapipes.distributed.sharding import Sharding
 from aisdatapipes.distributed.shuffling import epoch_order, order_digest, turn_order
-from aisdatapipes.distributed.world import World
+from aisdatapipes.distributed.world import RankUnknownError, World
 from aisdatapipes.errors import AISPipeError, StateMismatchError
 
 __all__ = ["Epochs", "StepsFor"]
@@ -99,6 +99,11 @@ class Epochs:
         """Number of the epoch that comes next: as set, else as loaded or counted."""
         return self._number(self._board.next_pass())[0]
 
+    @property
+    def shuffle(self) -> bool:
+        """Whether each epoch has an order of its own."""
+        return self._identity.shuffle
+
     def set_epoch(self, epoch: int) -> None:
         """Set the number of the epoch that comes next, here and in the workers.
 
@@ -113,10 +118,18 @@ class Epochs:
         """Return which of the workers this process is."""
         return self._detector.world()
 
-    def rank_size(self) -> int:
-        """Return how many positions this rank has in an epoch, all its workers together."""
-        world = self.world()
-        return self._sharding.partition(world).rank_size(self._count, world.rank)
+    def known_world(self, num_workers: int = 1) -> World:
+        """Return the place of a rank, with so many workers, the first if its own is not known."""
+        try:
+            rank, world_size = self._detector.rank()
+        except RankUnknownError as error:
+            rank, world_size = 0, error.world_size
+        return World(rank, world_size, 0, num_workers)
+
+    def worker_sizes(self, num_workers: int) -> list[int]:
+        """Return how many positions each of so many workers of this rank has in an epoch."""
+        world = self.known_world(num_workers)
+        return self._sharding.partition(world).worker_sizes(self._count, world.rank)
 
     def order(self, epoch: int) -> torch.Tensor:
         """Return all positions in the order of an epoch."""

@@ -11,6 +11,7 @@ from torch.utils.data.datapipes.utils.common import StreamWrapper
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
+from aisdatapipes.datapipes.sharding import check_sharding
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.keywords import refuse_unknown
@@ -77,6 +78,9 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         TooManyErrorsError: While iterating: more than `max_errors` objects failed.
         ChecksumError: While iterating or reading: an object is not what the cluster stored.
 
+    Warns:
+        UserWarning: Several workers or ranks read the same; see ``sharding_filter`` of torch.
+
     Example:
         >>> from aisdatapipes import AISFileLister
         >>> images = AISFileLister(["ais://caltech256/"]).load_files_by_ais()
@@ -119,6 +123,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         )
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
+        check_sharding(self)
         with closing(self._reader.open_all(self.source_datapipe, str)) as objects:
             for url, file in objects:
                 if file is not None:

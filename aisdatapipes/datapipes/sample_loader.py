@@ -10,6 +10,7 @@ from torch.utils.data import IterDataPipe
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
+from aisdatapipes.datapipes.sharding import check_sharding
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.etl import ETLCall
@@ -64,6 +65,9 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         CutArchiveError: While iterating: a shard ends before the end mark of a tar.
         ClusterUnreachableError: While iterating: nothing answers at the endpoint.
 
+    Warns:
+        UserWarning: Several workers or ranks read the same; see ``sharding_filter`` of torch.
+
     Example:
         >>> from aisdatapipes import AISFileLister
         >>> shards = AISFileLister(["ais://imagenet/train-"]).shuffle().sharding_filter()
@@ -95,6 +99,7 @@ class AISSampleLoader(IterDataPipe[dict[str, Any]]):
         self._counters = SharedCounters()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        check_sharding(self)
         counters = self._counters.of_this_process()
         content_for = ErrorHandler(self._policy, counters).content_for
         parse = samples_parser(self.settings, counters)

@@ -24,6 +24,7 @@ from typing import Protocol, TypeVar
 
 import torch
 
+from aisdatapipes.checkpoint.epochs import Epochs
 from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.checkpoint.state import EqualStepsProgress, PositionProgress
 from aisdatapipes.distributed.partition import Partition, Uneven
@@ -104,13 +105,21 @@ class EqualSteps:
         """Whether so many ranks have to agree on a number of samples."""
         return self._uneven != "keep" and world_size > 1
 
-    def rank_size(self, order: torch.Tensor, world: World) -> int:
-        """Return how many samples a rank gives in a whole epoch, as if it had one worker."""
-        counts = self._counts()
-        alone = Partition(world.world_size, uneven="keep")
-        totals = [_total(counts, alone.slice(order, one).positions, {}) for one in alone.workers()]
-        evened = {"pad": max, "drop": min}.get(self._uneven)
-        return evened(totals) if evened else totals[world.rank]
+    def worker_sizes(self, epochs: Epochs, num_workers: int) -> list[int]:
+        """Return how many samples each of so many workers of this rank gives in a whole epoch."""
+        counts, evened = self._counts(), {"pad": max, "drop": min}.get(self._uneven)
+        order, world = epochs.order(epochs.epoch), epochs.known_world(num_workers)
+        partition = Partition(world.world_size, num_workers, uneven="keep")
+        slices = (partition.slice(order, one) for one in partition.workers())
+        totals = [_total(counts, own.positions, {}) for own in slices]
+        by_worker = [totals[at :: world.world_size] for at in range(world.world_size)]
+        of_ranks = zip(*by_worker, strict=True)
+        return [evened(ranks) if evened else ranks[world.rank] for ranks in of_ranks]
+
+    def vary(self, epochs: Epochs, num_workers: int) -> bool:
+        """Whether workers may give other numbers of samples in another epoch."""
+        is_alone = num_workers == epochs.known_world().world_size == 1
+        return epochs.shuffle and not is_alone and len(set(self._counts())) > 1
 
     def evened(
         self, reader: SupportsPadding[_T], progress: Progress, counters: ProcessCounters

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
+from aisdatapipes.datasets.loader_length import length_for_caller
 
 __all__ = ["AISIterDataset"]
 
@@ -31,6 +32,14 @@ class AISIterDataset(AISBaseIterDataset):
     Source:
         ``AISIterDataset`` of AIStore's ``aistore.pytorch``.
     """
+
+    def __len__(self) -> int:
+        """Return how many objects this rank has in an epoch, all its workers together.
+
+        A `DataLoader` gets the number of which it makes its number of batches, for its batch size
+        and workers. What ``on_error`` skips is not known before.
+        """
+        return length_for_caller(self._epochs.worker_sizes)
 
     def _samples(self, progress: Progress) -> Iterator[tuple[str, bytes]]:
         return ((entry.name, content) for entry, content in super()._samples(progress))

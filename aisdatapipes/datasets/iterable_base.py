@@ -122,10 +122,6 @@ class AISBaseIterDataset(ResumableDataset):
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_slice": None}
 
-    def __len__(self) -> int:
-        """Return how many objects this rank has in an epoch, all its workers together."""
-        return self._epochs.rank_size()
-
     def share(self) -> Iterator[ManifestEntry]:
         """Begin a pass: return the objects that this process has to read, in order.
 

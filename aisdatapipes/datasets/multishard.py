@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aisdatapipes.checkpoint.epochs import Epochs
@@ -10,6 +11,7 @@ from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.checkpoint.state import RunIdentity
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.equal_steps import EqualSteps
+from aisdatapipes.datasets.loader_length import length_for_caller
 from aisdatapipes.datasets.resumable import ResumableDataset
 from aisdatapipes.datasets.shard_reader import RankKeywords
 from aisdatapipes.distributed.sharding import Sharding
@@ -125,19 +127,26 @@ class AISMultiShardStream(ResumableDataset):
             identity, self._rows.lengths[0], sharding.of_whole_shards(), self._steps.steps_for
         )
         super().__init__(epochs, SharedCounters(), transform, show_progress=show_progress)
-        if self._steps.are_needed(sharding.detector().rank()[1]):
+        if self._steps.are_needed(sharding.detector().world_size()):
             self._counts()  # here, where one rank can do it for all and for their workers
 
     def __len__(self) -> int:
         """Return how many tuples this rank yields in an epoch without a stop, at most.
 
-        It is counted, once, how many files each shard has.
+        It is counted, once, how many files each shard has. A `DataLoader` gets the number of
+        which it makes its number of batches, for its batch size and workers.
+
+        Raises:
+            TypeError: A loader asks, and the number of its batches differs from epoch to epoch.
         """
-        world = self._epochs.world()
-        if world.world_size == 1 and self._can_read_side_by_side:
+        return length_for_caller(self._worker_sizes, partial(self._steps.vary, self._epochs))
+
+    def _worker_sizes(self, num_workers: int) -> list[int]:
+        is_alone = num_workers == self._epochs.known_world().world_size == 1
+        if is_alone and self._can_read_side_by_side:
             counts = self._rows.counts(self._counters.of_this_process())
-            return min(sum(map(readable, stream)) for stream in counts)
-        return self._steps.rank_size(self._epochs.order(self._epochs.epoch), world)
+            return [min(sum(map(readable, stream)) for stream in counts)]
+        return self._steps.worker_sizes(self._epochs, num_workers)
 
     def _samples(self, progress: Progress) -> Iterator[tuple[bytes, ...]]:
         counters, world = self._counters.of_this_process(), self._epochs.world()

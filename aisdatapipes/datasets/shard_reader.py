@@ -11,12 +11,14 @@ from aisdatapipes.checkpoint.epochs import Epochs
 from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.checkpoint.state import RunIdentity
 from aisdatapipes.datasets.equal_steps import EqualSteps
+from aisdatapipes.datasets.loader_length import length_for_caller
 from aisdatapipes.datasets.resumable import ResumableDataset
 from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, Source, SourceKeywords
 from aisdatapipes.datasets.zero_dict import ZeroDict
 from aisdatapipes.distributed.partition import Uneven
 from aisdatapipes.distributed.sharding import Sharding
 from aisdatapipes.distributed.shared_once import SharedOnce
+from aisdatapipes.distributed.world import Ranks
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.keywords import known, refuse_unknown
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
@@ -37,6 +39,7 @@ class RankKeywords(TypedDict, total=False):
     uneven: Uneven
     rank: int | None
     world_size: int | None
+    ranks: Ranks
     sharding: Sharding
 
 
@@ -137,15 +140,21 @@ class AISShardReader(ResumableDataset):
             self._identity, len(self.manifest), sharding.of_whole_shards(), self._steps.steps_for
         )
         super().__init__(epochs, reader.counters, transform, show_progress=show_progress)
-        if self._steps.are_needed(sharding.detector().rank()[1]):
+        if self._steps.are_needed(sharding.detector().world_size()):
             self._counts()  # here, where one rank can do it for all and for their workers
 
     def __len__(self) -> int:
         """Return how many samples this rank yields in an epoch without a stop, at most.
 
-        It is counted, once, how many each shard has.
+        It is counted, once, how many each shard has. A `DataLoader` gets the number of which it
+        makes its number of batches, for its batch size and workers.
+
+        Raises:
+            TypeError: A loader asks, and the number of its batches differs from epoch to epoch, as
+                shards of different sizes are shuffled among several workers or ranks.
         """
-        return self._steps.rank_size(self._epochs.order(self._epochs.epoch), self._epochs.world())
+        sizes, vary = partial(self._steps.worker_sizes, self._epochs), self._steps.vary
+        return length_for_caller(sizes, partial(vary, self._epochs))
 
     def _samples(self, progress: Progress) -> Iterator[tuple[str, ZeroDict]]:
         counters = self._counters.of_this_process()

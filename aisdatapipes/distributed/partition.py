@@ -100,6 +100,17 @@ class Partition:
             return len(range(rank, count, self.world_size))
         return -(-count // self.world_size) if self.uneven == "pad" else count // self.world_size
 
+    def worker_sizes(self, count: int, rank: int = 0) -> list[int]:
+        """Return how many of `count` positions each worker of this rank gets.
+
+        Example:
+            >>> Partition(num_workers=2, run=2).worker_sizes(5)
+            [3, 2]
+        """
+        in_rank = torch.arange(self.rank_size(count, rank))
+        workers = in_rank // self.run % self.num_workers
+        return torch.bincount(workers, minlength=self.num_workers).tolist()
+
     def dropped(self, count: int) -> int:
         """Return how many of `count` positions no rank gets."""
         return count % self.world_size if self.uneven == "drop" else 0
@@ -139,7 +150,8 @@ class Partition:
         in_rank = place // ranks
         worker = (in_rank // run) % workers * ranks + place % ranks
         in_slice = in_rank // (run * workers) * run + in_rank % run
-        for number, one in enumerate(self.workers() if order_of else ()):
-            given = place[(worker == number) & (in_rank < self.rank_size(len(order), one.rank))]
-            in_slice[given[order_of(one, len(given))]] = torch.arange(len(given))
+        if order_of:
+            for number, one in enumerate(self.workers()):
+                given = place[(worker == number) & (in_rank < self.rank_size(len(order), one.rank))]
+                in_slice[given[order_of(one, len(given))]] = torch.arange(len(given))
         return order[in_slice >= torch.tensor(consumed)[worker]]

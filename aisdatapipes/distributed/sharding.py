@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 from aisdatapipes.distributed.partition import Partition, Uneven
-from aisdatapipes.distributed.world import World, WorldDetector
+from aisdatapipes.distributed.world import Ranks, World, WorldDetector
 
 __all__ = ["Sharding", "ShardingKeywords"]
 
@@ -20,6 +20,8 @@ class Sharding:
         uneven: What happens if the ranks cannot have equally many: ``"pad"`` repeats a few, so
             that all ranks make equally many steps and DDP never waits in vain; ``"drop"`` leaves
             out a few, for the same; ``"keep"`` gives some ranks more.
+        ranks: Whether ranks share at all: ``"auto"`` unless Accelerate shares what its prepared
+            loader reads; ``"off"`` never, so that each rank reads everything.
         rank: Number of this process, if it is not to be looked for; then with `world_size`.
         world_size: Number of processes.
         loader_batch_size: How many objects in a row go to one worker. Equal to the batch size of
@@ -38,6 +40,7 @@ class Sharding:
     rank: int | None = None
     world_size: int | None = None
     loader_batch_size: int = 1
+    ranks: Ranks = "auto"
 
     def __post_init__(self) -> None:
         self.partition(World())
@@ -68,7 +71,7 @@ class Sharding:
 
     def detector(self) -> WorldDetector:
         """Return what finds out which of the workers a process is."""
-        return WorldDetector(self.rank, self.world_size)
+        return WorldDetector(self.rank, self.world_size, self.ranks)
 
 
 class ShardingKeywords(TypedDict, total=False):
@@ -78,4 +81,5 @@ class ShardingKeywords(TypedDict, total=False):
     rank: int | None
     world_size: int | None
     loader_batch_size: int
+    ranks: Ranks
     sharding: Sharding

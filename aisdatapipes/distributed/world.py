@@ -5,12 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch.distributed as dist
 from torch.utils.data import get_worker_info
 
-__all__ = ["World", "WorldDetector", "has_group"]
+from aisdatapipes.distributed.callers import accelerate_shares
+
+__all__ = ["RankUnknownError", "Ranks", "World", "WorldDetector", "has_group"]
+
+Ranks = Literal["auto", "off"]
+"""Whether ranks share what is read: ``"auto"`` if nobody else sees to it, ``"off"`` never."""
 
 
 @dataclass(frozen=True)
@@ -45,40 +50,79 @@ class WorldDetector:
 
     Looked for in this order: what was given; ``torch.distributed``, if it is initialised; in a
     spawned DataLoader worker, what held in the process that started it; the environment's
-    ``RANK`` and ``WORLD_SIZE``; one process alone.
+    ``RANK`` and ``WORLD_SIZE``; one process alone. Where Accelerate gives the ranks their parts of
+    what is read, it is one process alone too.
 
     Args:
         rank: Number of this process; None to look for it.
         world_size: How many processes there are; None to look for it.
+        ranks: See `Ranks`.
 
     Raises:
-        ValueError: Only one of the two is given, or they do not fit each other.
+        ValueError: Only one of the two is given, they do not fit each other, or they are given
+            and `ranks` is ``"off"``.
 
     Example:
         >>> WorldDetector(rank=1, world_size=4).world()
         World(rank=1, world_size=4, worker=0, num_workers=1)
     """
 
-    def __init__(self, rank: int | None = None, world_size: int | None = None) -> None:
+    def __init__(
+        self, rank: int | None = None, world_size: int | None = None, ranks: Ranks = "auto"
+    ) -> None:
         self._given = _pair(rank, world_size, "rank= and world_size=")
+        if ranks not in get_args(Ranks):
+            raise ValueError(f"ranks is {ranks!r}: give 'auto' or 'off'")
+        if self._given and ranks == "off":
+            raise ValueError(f"rank={rank} and ranks='off': give one of them")
+        self._ranks = ranks
         self._parents: tuple[int, int] | None = None
         self._parent_pid = 0
 
     def __getstate__(self) -> dict[str, Any]:
         # A spawned worker has no process group, so this process answers for it.
-        return {"_given": self._given, "_parents": self.rank(), "_parent_pid": os.getpid()}
+        try:
+            parents = self.rank()
+        except RankUnknownError:  # perhaps it is known where the copy is used
+            parents = None
+        return {**vars(self), "_parents": parents, "_parent_pid": os.getpid()}
 
     def rank(self) -> tuple[int, int]:
         """Return rank and world size, as they are now.
 
         Raises:
-            ValueError: The environment has only one of ``RANK`` and ``WORLD_SIZE``, or no numbers.
+            ValueError: The environment has only one of ``RANK`` and ``WORLD_SIZE``, or no numbers;
+                or rank and world size were given, and Accelerate shares too.
         """
+        if accelerate_shares():
+            self._refuse_two_parties()
+            return 0, 1
+        if self._ranks == "off":
+            return 0, 1
         if self._given:
             return self._given
         if has_group():
             return dist.get_rank(), dist.get_world_size()
         return self._inherited() or _rank_of_environment() or (0, 1)
+
+    def world_size(self) -> int:
+        """Return the world size, which may be known before the rank is.
+
+        Raises:
+            ValueError: As for `rank`.
+        """
+        try:
+            return self.rank()[1]
+        except RankUnknownError as error:
+            return error.world_size
+
+    def _refuse_two_parties(self) -> None:
+        if self._given and self._given[1] > 1:
+            raise ValueError(
+                f"rank={self._given[0]} and world_size={self._given[1]} are given, and Accelerate "
+                "gives each rank its part of what this reads too: leave them out, or leave the "
+                "DataLoader out of accelerator.prepare()"
+            )
 
     def world(self) -> World:
         """Return the place of this process, as it is now."""
@@ -97,6 +141,14 @@ def has_group() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
+class RankUnknownError(ValueError):
+    """There are several ranks, and this process does not know yet which it is."""
+
+    def __init__(self, message: str, world_size: int = 1) -> None:
+        super().__init__(message)
+        self.world_size = world_size
+
+
 def _rank_of_environment() -> tuple[int, int] | None:
     texts = [os.environ.get(name) or None for name in ("RANK", "WORLD_SIZE")]
     try:
@@ -106,6 +158,15 @@ def _rank_of_environment() -> tuple[int, int] | None:
             f"RANK={texts[0]} and WORLD_SIZE={texts[1]} in the environment are not both numbers: "
             "set them right, or pass rank= and world_size="
         ) from None
+    if rank is None and world_size == 1:
+        return None
+    if rank is None and world_size is not None and world_size > 1:
+        raise RankUnknownError(
+            f"WORLD_SIZE={world_size} is in the environment, but no RANK, and there is no process "
+            "group yet: Lightning and others make it later, so read inside of fit(); or set RANK, "
+            "pass rank= and world_size=, or ranks='off' to read everything here",
+            world_size,
+        )
     return _pair(rank, world_size, "RANK and WORLD_SIZE in the environment, or rank= and ...,")
 
 

@@ -1,0 +1,92 @@
+"""Sharding of pipes: whether every worker of every rank reads a part of its own.
+
+torch's ``sharding_filter`` does nothing by itself. A DataLoader tells it which part to let pass,
+and does so only for pipes that it was given as they are, not for those in another dataset. So a
+loader looks, when it begins, whether somebody has told the filters around it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import IterDataPipe
+from torch.utils.data.datapipes.iter.combinatorics import ShufflerIterDataPipe
+from torch.utils.data.datapipes.iter.sharding import ShardingFilterIterDataPipe
+from torch.utils.data.graph import traverse_dps
+
+from aisdatapipes.distributed.callers import accelerate_shares, callers
+from aisdatapipes.distributed.world import RankUnknownError, World, WorldDetector
+
+__all__ = ["check_sharding"]
+
+
+def check_sharding(pipe: IterDataPipe[Any]) -> None:
+    """See to it that workers and ranks read different parts, or warn that they do not.
+
+    Call it before the first item. Where Accelerate shares between ranks, the filters are told to
+    share between workers only: torch's DataLoader has told them to share between ranks too.
+
+    Warns:
+        UserWarning: All of them read the same.
+
+    Raises:
+        ValueError: Accelerate reads the pipe in every rank, each in another order.
+    """
+    try:
+        world = WorldDetector().world()
+    except RankUnknownError:
+        return  # the rank is the business of whoever reads it
+    is_shared = accelerate_shares()
+    if world == World() and not is_shared:
+        return
+    filters = list(_around(pipe, ShardingFilterIterDataPipe))
+    if is_shared:
+        _refuse_several_orders(pipe)
+        for one in filters:
+            one.groups.clear()
+            one.apply_sharding(world.num_workers, world.worker)
+    parts = max((one.num_of_instances for one in filters), default=1)
+    if parts < world.world_size * world.num_workers:
+        warnings.warn(_advice(pipe, world, has_filter=bool(filters), parts=parts), stacklevel=2)
+
+
+def _around(pipe: IterDataPipe[Any], kind: type[Any]) -> Iterator[Any]:
+    """Yield the pipes of a kind that `pipe` reads from, and those that are reading from it."""
+    found: dict[int, Any] = {}
+    graphs = [traverse_dps(pipe)]
+    while graphs:
+        for number, (one, graph) in graphs.pop().items():
+            found[number] = one
+            graphs.append(graph)
+    found.update((id(caller.owner), caller.owner) for caller in callers())
+    return (one for one in found.values() if isinstance(one, kind))
+
+
+def _refuse_several_orders(pipe: IterDataPipe[Any]) -> None:
+    reads_in_every_rank = any(
+        type(caller.owner).__name__ == "IterableDatasetShard" for caller in callers()
+    )
+    if reads_in_every_rank and any(_around(pipe, ShufflerIterDataPipe)):
+        raise ValueError(
+            "Accelerate reads this pipe in every rank and takes a part of it, but its shuffle() "
+            "gives every rank another order, so that samples would be lost: use AISIterDataset or "
+            "AISShardReader with shuffle=True, dispatch_batches=True, or leave the DataLoader out "
+            "of accelerator.prepare()"
+        )
+
+
+def _advice(pipe: IterDataPipe[Any], world: World, *, has_filter: bool, parts: int) -> str:
+    if has_filter:
+        why = (
+            f"nobody has told its sharding_filter (it makes {parts} part(s) of the data): give the "
+            "pipe itself to a DataLoader, not inside of another dataset, or call "
+            "torch.utils.data.graph_settings.apply_sharding(pipe, number_of_parts, part)"
+        )
+    else:
+        why = "it has no sharding_filter: put .sharding_filter() before the loader"
+    return (
+        f"{type(pipe).__name__} reads the same in each of {world.world_size} rank(s) with "
+        f"{world.num_workers} worker(s), so that samples come several times, as {why}"
+    )
