@@ -13,7 +13,11 @@ from frameworks.record import write
 
 
 def main(bucket: str, folder: str, *cases: str) -> None:
-    """Read each of `cases`: front end, workers, and ``dispatch``, ``shard``, ``rank`` or ``plain``."""
+    """Read each of `cases`: front end, workers and way.
+
+    The ways of a prepared loader are ``dispatch``, ``shard``, and ``rank``, which is ``shard``
+    with a rank for the dataset too; ``plain`` is not prepared.
+    """
     accelerator = Accelerator(cpu=True)
     for case in cases:
         front_end, workers, way = case.split()

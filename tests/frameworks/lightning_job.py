@@ -27,7 +27,7 @@ class Counting(lightning.LightningModule):
         """Ask for the length once it is known who is who."""
         self.length = length_of(self.trainer.train_dataloader)
 
-    def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:  # noqa: ARG002
         """Take the batch down."""
         self.read.append(batch.clone())
         return (self.weight * batch).mean()

@@ -38,7 +38,8 @@ class Record:
     """
 
     def __init__(self, folder: Path) -> None:
-        lines = [json.loads(line) for path in folder.glob("*.jsonl") for line in path.open()]
+        texts = [path.read_text().splitlines() for path in folder.glob("*.jsonl")]
+        lines = [json.loads(line) for text in texts for line in text]
         self._lines = sorted(lines, key=lambda line: (line["epoch"], line["rank"]))
 
     def epochs(self, case: str) -> list[list[dict[str, Any]]]:
