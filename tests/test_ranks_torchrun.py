@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from aistore.sdk import Bucket
 
 from conftest import PutObject
 from support.pairs import fill
+from support.torchrun import torchrun
 
 TESTS = Path(__file__).parent
 STEPS = re.compile(r"epoch \d step \d+")
 EXAMPLE = TESTS.parent / "examples" / "train_ddp.py"
-
-
-def torchrun(endpoint: str, script: Path, *arguments: str, ranks: int = 2) -> str:
-    """Run a script in ranks that meet on this machine; return what they print."""
-    command: Sequence[str] = [
-        *(sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}"),
-        # Port 0: the system picks one.
-        *("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"),
-        *(str(script), *arguments),
-    ]
-    environment = {
-        **os.environ,
-        "AIS_ENDPOINT": endpoint,
-        "GLOO_SOCKET_IFNAME": "lo",
-        "OMP_NUM_THREADS": "1",
-    }
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=150, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_two_ranks_with_two_workers(

@@ -1,0 +1,1 @@
+"""Trainers with the real libraries: what every rank reads, counted."""
