@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Sampler
 
 from aisdatapipes.distributed.partition import Partition, Uneven
-from aisdatapipes.distributed.shuffling import epoch_order
+from aisdatapipes.distributed.shuffling import epoch_order, turn_order
 from aisdatapipes.distributed.world import World, WorldDetector
 from aisdatapipes.manifests.manifest import Manifest
 
@@ -99,21 +99,25 @@ class DynamicBatchSampler(Sampler[list[int]]):
         self._sizes = torch.tensor(data_source.object_sizes(), dtype=torch.int64).clamp(min=0)
         self.oversized = self._find_oversized(data_source.manifest)
         self._epoch = 0
-        self._is_used = False
+        self._turn = 0  # how many iterations there were since the epoch was set
         self._packed: tuple[int, list[torch.Tensor]] | None = None
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the batches of this rank, as lists of indices.
 
-        In a job of one rank an iteration after another one is the next epoch, unless `set_epoch`
-        says which. Of several ranks one may iterate more often than the others, and would then be
-        in another epoch: there only `set_epoch` goes on, as with `DistributedSampler`.
+        With `shuffle`, every iteration has an order of its own. In a job of one rank the one after
+        another one is the next epoch, unless `set_epoch` says which. Of several ranks one may
+        iterate more often than the others, and would then be in another epoch: there only
+        `set_epoch` goes on, and without it each rank has its batches again, in another order.
         """
-        if self._is_used and self._world().world_size == 1:
-            self._epoch += 1
-        self._is_used = True
-        batches = self._batches()
-        for number in self._partition().slice(torch.arange(len(batches)), self._world()).positions:
+        world = self._world()
+        if world.world_size == 1:
+            self._epoch, self._turn = self._epoch + self._turn, 0
+        batches, turn = self._batches(), self._turn if self._shuffle else 0
+        self._turn += 1
+        own = self._partition().slice(torch.arange(len(batches)), world)
+        order = turn_order(len(own.own), self._seed, self._epoch, turn, world)
+        for number in own.reordered(order).positions:
             yield batches[number].tolist()
 
     def __len__(self) -> int:
@@ -128,7 +132,8 @@ class DynamicBatchSampler(Sampler[list[int]]):
         """
         if epoch < 0:
             raise ValueError(f"epoch is {epoch}: epochs count from 0")
-        self._epoch, self._is_used = epoch, False
+        self._epoch = epoch
+        self._turn = 0
 
     def _world(self) -> World:
         return World(*self._detector.rank())

@@ -257,6 +257,14 @@ class Epochs:
             _logger.info("dropped the last %d of %d, to even out ranks", dropped, len(left))
         worker = WorkerProgress(partition, world.rank, world.worker, turn=turn)
         own = self._slice(left, worker, run.epoch)
+        if self._count and not run.history and not len(own.own):
+            _logger.warning(
+                "%s has nothing of its own to read: there are %d objects or shards for %d workers; "
+                "use fewer workers or smaller shards",
+                world,
+                self._count,
+                world.world_size * world.num_workers,
+            )
         progress = Progress(run, worker, own, run.begun)
         try:
             steps = self._steps_for and self._steps_for(left, partition, world, run.begun)

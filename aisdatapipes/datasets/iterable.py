@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Generic
+
+from typing_extensions import TypeVar
 
 from aisdatapipes.checkpoint.progress import Progress
-from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
+from aisdatapipes.datasets.iterable_base import AISBaseIterDataset, IterKeywords
 from aisdatapipes.datasets.loader_length import length_for_caller
+from aisdatapipes.datasets.sources import PrefixMap, Source
+from aisdatapipes.manifests.manifest import Manifest
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["AISIterDataset"]
 
+T_co = TypeVar("T_co", covariant=True, default=tuple[str, bytes])
 
-class AISIterDataset(AISBaseIterDataset):
+
+class AISIterDataset(AISBaseIterDataset[T_co], Generic[T_co]):
     """Objects as ``(name, content)``, each rank and worker its slice, in the order of the sources.
 
-    Arguments, errors, state and the rest are those of `AISBaseIterDataset`.
+    Arguments, errors, state and the rest are those of `AISBaseIterDataset`. Type checkers know a
+    sample as ``tuple[str, bytes]``, or as what `transform` returns.
 
     Args:
         ais_source_list: See `AISBaseIterDataset`, as for all others.
@@ -32,6 +43,33 @@ class AISIterDataset(AISBaseIterDataset):
     Source:
         ``AISIterDataset`` of AIStore's ``aistore.pytorch``.
     """
+
+    def __init__(
+        self,
+        ais_source_list: Source | Iterable[Source] | None = None,
+        prefix_map: PrefixMap | None = None,
+        etl_name: str | None = None,
+        show_progress: bool = False,
+        *,
+        urls_list: str | Iterable[str] | None = None,
+        manifest: Manifest | None = None,
+        transform: Callable[[tuple[str, bytes]], T_co] | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        **options: Unpack[IterKeywords],
+    ) -> None:
+        super().__init__(
+            ais_source_list,
+            prefix_map,
+            etl_name,
+            show_progress,
+            urls_list=urls_list,
+            manifest=manifest,
+            transform=transform,
+            shuffle=shuffle,
+            seed=seed,
+            **options,
+        )
 
     def __len__(self) -> int:
         """Return how many objects this rank has in an epoch, all its workers together.

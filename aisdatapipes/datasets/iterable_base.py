@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import TypeVar
 
 from aisdatapipes.checkpoint.epochs import Epochs
 from aisdatapipes.checkpoint.progress import Progress
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["AISBaseIterDataset", "IterKeywords"]
 
+T_co = TypeVar("T_co", covariant=True, default=Any)
+
 
 class IterKeywords(SourceKeywords, ShardingKeywords, ReadKeywords, total=False):
     """What an iterable dataset takes beside what its signature names."""
 
 
-class AISBaseIterDataset(ResumableDataset):
+class AISBaseIterDataset(ResumableDataset[T_co], Generic[T_co]):
     """Base of iterable datasets: knows its objects, reads each worker's, and keeps the state.
 
     Subclass it and define ``__iter__``, by `share` and `read`; what you say is what a sample is.
@@ -101,7 +105,7 @@ class AISBaseIterDataset(ResumableDataset):
         *,
         urls_list: str | Iterable[str] | None = None,
         manifest: Manifest | None = None,
-        transform: Callable[[Any], Any] | None = None,
+        transform: Callable[[Any], T_co] | None = None,
         shuffle: bool = False,
         seed: int = 0,
         **options: Unpack[IterKeywords],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic
+
+from typing_extensions import TypeVar
 
 from aisdatapipes.checkpoint.epochs import Epochs
 from aisdatapipes.checkpoint.progress import Progress
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AISMultiShardStream"]
 
+T_co = TypeVar("T_co", covariant=True, default=tuple[bytes, ...])
 
-class AISMultiShardStream(ResumableDataset):
+
+class AISMultiShardStream(ResumableDataset[T_co], Generic[T_co]):
     """Tuples of bytes: the n-th file of every stream of tar shards, for each n.
 
     A stream is all files of all shards under a `DataShard`'s bucket and prefix, in the order of
@@ -105,7 +109,7 @@ class AISMultiShardStream(ResumableDataset):
         *,
         etl: ETLConfig | Sequence[ETLConfig | None] | None = None,
         strict: bool = True,
-        transform: Callable[[Any], Any] | None = None,
+        transform: Callable[[tuple[bytes, ...]], T_co] | None = None,
         show_progress: bool = False,
         shuffle: bool = False,
         seed: int = 0,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from torch.utils.data import IterableDataset, get_worker_info
+from typing_extensions import TypeVar
 
 from aisdatapipes.checkpoint.epochs import Epochs
 from aisdatapipes.checkpoint.progress import Progress
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ResumableDataset"]
 
+T_co = TypeVar("T_co", covariant=True, default=Any)
 
-class ResumableDataset(IterableDataset[Any], ABC):
+
+class ResumableDataset(IterableDataset[T_co], ABC, Generic[T_co]):
     """An iterable dataset that can stop and resume anywhere, and says what it has done.
 
     Args:
@@ -33,7 +36,7 @@ class ResumableDataset(IterableDataset[Any], ABC):
         self,
         epochs: Epochs,
         counters: SharedCounters,
-        transform: Callable[[Any], Any] | None,
+        transform: Callable[[Any], T_co] | None,
         *,
         show_progress: bool,
     ) -> None:
@@ -47,7 +50,7 @@ class ResumableDataset(IterableDataset[Any], ABC):
         vars(other).update(vars(self), _epochs=self._epochs.copied())
         return other
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[T_co]:
         """Return an iterator over the samples of this process's slice, transformed."""
         progress = self._epochs.start()  # now: loaders ask for the state before the first sample
         if progress.is_of_another_epoch:

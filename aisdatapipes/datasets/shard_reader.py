@@ -5,7 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Generic, TypedDict
+
+from typing_extensions import TypeVar
 
 from aisdatapipes.checkpoint.epochs import Epochs
 from aisdatapipes.checkpoint.progress import Progress
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AISShardReader", "RankKeywords", "ShardKeywords"]
 
+T_co = TypeVar("T_co", covariant=True, default=tuple[str, ZeroDict])
+
 
 class RankKeywords(TypedDict, total=False):
     """Ranks and workers share whole shards: the fields of `Sharding` that say how."""
@@ -50,7 +54,7 @@ class ShardKeywords(SourceKeywords, RankKeywords, total=False):
     max_errors: int | None
 
 
-class AISShardReader(ResumableDataset):
+class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
     """Samples of tar shards as ``(basename, files)``; `files` has the content by extension.
 
     Members of a shard are one sample while directory and name up to the first dot stay the same:
@@ -110,7 +114,7 @@ class AISShardReader(ResumableDataset):
         *,
         urls_list: str | Iterable[str] | None = None,
         manifest: Manifest | None = None,
-        transform: Callable[[Any], Any] | None = None,
+        transform: Callable[[tuple[str, ZeroDict]], T_co] | None = None,
         shuffle: bool = False,
         seed: int = 0,
         shuffle_buffer: int = 512,

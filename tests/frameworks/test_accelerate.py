@@ -53,7 +53,7 @@ def test_prepared_pipes(endpoint: str, numbers: str, tmp_path: Path, case: str) 
     record = Record(tmp_path)
     errors = record.errors(case)
     if errors:
-        assert all("Accelerate" in error and "sharding_filter" in error for error in errors)
+        assert all("Accelerate" in error and "shuffle()" in error for error in errors)
     else:
         record.assert_exact(case, padding=4 * BATCH)
 
