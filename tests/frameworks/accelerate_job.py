@@ -24,9 +24,8 @@ def main(bucket: str, folder: str, *cases: str) -> None:
         both = {"rank": accelerator.process_index, "world_size": 2} if way == "rank" else {}
         batches = loader(front_end, bucket, int(workers), **both)
         if way != "plain":
-            accelerator.dataloader_config = DataLoaderConfiguration(
-                dispatch_batches=None if way == "dispatch" else False
-            )
+            options = {} if way == "dispatch" else {"dispatch_batches": False}
+            accelerator.dataloader_config = DataLoaderConfiguration(**options)
             read(accelerator, case, folder, batches, accelerator.prepare(batches))
         else:
             read(accelerator, case, folder, batches, batches)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from aisdatapipes import AISFileLister, AISIterDataset, AISMapDataset, AISShardReader
 
@@ -22,7 +22,7 @@ def number_of(item: tuple[str, Any]) -> int:
     return int(item[0][-4:])
 
 
-def dataset(front_end: str, bucket: str, **options: Any) -> Dataset[int]:
+def dataset(front_end: str, bucket: str, **options: Any) -> Any:
     """Return the numbers in a bucket by ``iter``, ``shards``, ``map`` or ``pipes``, shuffled.
 
     Args:
