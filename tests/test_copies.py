@@ -67,7 +67,7 @@ def test_the_epoch_of_a_copy_reaches_persistent_workers(
 ) -> None:
     """``set_epoch`` of a copy gives each of its epochs the order that it has in a new dataset."""
 
-    def dataset() -> AISIterDataset:
+    def dataset() -> AISIterDataset[str]:
         return AISIterDataset(bucket, shuffle=True, transform=name_of)
 
     expected = []

@@ -47,7 +47,7 @@ def name_of(found: tuple[str, Any]) -> str:
 
 def dataset_of(kind: str, bucket: Bucket) -> Any:
     """Return a shuffled dataset, so that no two epochs have one order."""
-    make = AISIterDataset if kind == "objects" else AISShardReader
+    make: Any = AISIterDataset if kind == "objects" else AISShardReader
     prefix = "o/" if kind == "objects" else "t/"
     return make(bucket, prefix_map={bucket: prefix}, transform=name_of, shuffle=True)
 

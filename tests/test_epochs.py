@@ -313,7 +313,7 @@ def test_the_rank_size_is_what_a_rank_reads() -> None:
     """With padding, both ranks have 13 of 25."""
     for rank in range(2):
         dataset = Numbers(COUNT, rank, 2)
-        assert len(read(dataset)) == dataset.epochs.rank_size() == 13
+        assert len(read(dataset)) == sum(dataset.epochs.worker_sizes(2)) == 13
 
 
 def test_negative_epochs_are_refused() -> None:

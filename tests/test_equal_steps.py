@@ -36,7 +36,7 @@ def names(first: int, count: int) -> list[str]:
     return [f"{number:04d}" for number in range(first, first + count)]
 
 
-def reader(bucket: Bucket, rank: int, **options: Any) -> AISShardReader:
+def reader(bucket: Bucket, rank: int, **options: Any) -> AISShardReader[str]:
     """Return the reader of one of two ranks."""
     return AISShardReader(bucket, rank=rank, world_size=2, transform=name_of, **options)
 

@@ -262,7 +262,7 @@ def test_many_shards_with_full_shuffle_buffers(ais_bucket: Bucket, put_object: P
     for number in range(8):
         put_object(ais_bucket, f"{number}.tar", shard(400 * number, 400))
 
-    def rank_of(rank: int, world_size: int) -> AISShardReader:
+    def rank_of(rank: int, world_size: int) -> AISShardReader[str]:
         options: dict[str, Any] = {"shuffle": True, "shuffle_buffer": 200, "uneven": "keep"}
         return AISShardReader(
             ais_bucket, transform=key_of, rank=rank, world_size=world_size, **options

@@ -58,7 +58,7 @@ def test_a_stop_in_a_replacement(
     if broken == "gone":
         ais_bucket.object("0.tar").delete()
 
-    def reader() -> AISShardReader:
+    def reader() -> AISShardReader[str]:
         return AISShardReader(
             manifest=manifest,
             client_url=ais_cluster.endpoint,
@@ -82,7 +82,7 @@ def test_a_stop_in_a_replacement(
     assert not wrong
 
 
-def _names_or_error(reader: AISShardReader) -> list[str]:
+def _names_or_error(reader: AISShardReader[str]) -> list[str]:
     try:
         return list(reader)
     except errors.AISPipeError as error:

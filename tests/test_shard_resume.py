@@ -56,7 +56,7 @@ def bucket(ais_bucket: Bucket, put_object: PutObject) -> Bucket:
     return ais_bucket
 
 
-def reader_of(bucket: Bucket, endpoint: str, **options: Any) -> AISShardReader:
+def reader_of(bucket: Bucket, endpoint: str, **options: Any) -> AISShardReader[str]:
     """All of it, streamed, through any address of the cluster; yields names only."""
     return AISShardReader(
         client_url=endpoint,
@@ -127,7 +127,7 @@ def test_another_number_of_ranks(
     """What is left after a stop, shards in their middle too, comes once, whoever reads it."""
     options = {"shuffle": True, "shuffle_buffer": 8, "uneven": "keep"}
 
-    def ranks(world_size: int) -> list[AISShardReader]:
+    def ranks(world_size: int) -> list[AISShardReader[str]]:
         return [
             reader_of(bucket, faults.endpoint, rank=rank, world_size=world_size, **options)
             for rank in range(world_size)

@@ -40,12 +40,12 @@ def name_of(found: tuple[str, Any]) -> str:
     return found[0]
 
 
-def reader_of(bucket: Bucket, rank: int, world_size: int, **options: Any) -> AISShardReader:
+def reader_of(bucket: Bucket, rank: int, world_size: int, **options: Any) -> AISShardReader[str]:
     """The slice of a rank, by name."""
     return AISShardReader(bucket, rank=rank, world_size=world_size, transform=name_of, **options)
 
 
-def loaded(reader: AISShardReader, workers: int) -> list[list[str]]:
+def loaded(reader: AISShardReader[str], workers: int) -> list[list[str]]:
     """All batches of three."""
     return list(StatefulDataLoader(reader, batch_size=3, collate_fn=list, num_workers=workers))
 

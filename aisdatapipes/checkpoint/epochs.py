@@ -28,6 +28,7 @@ from aisdatapipes.checkpoint.state import (
     RunIdentity,
     WorkerProgress,
 )
+from aisdatapipes.distributed.callers import accelerate_cuts_batches
 from aisdatapipes.distributed.partition import Partition, Slice
 from aisdatapipes.distributed.sharding import Sharding
 from aisdatapipes.distributed.shuffling import epoch_order, order_digest, turn_order
@@ -264,6 +265,12 @@ class Epochs:
                 world,
                 self._count,
                 world.world_size * world.num_workers,
+            )
+        if partition.run == 1 and world.num_workers > 1 and accelerate_cuts_batches():
+            _logger.warning(
+                "Accelerate cuts a batch that its ranks cannot share equally, as %s may end with: "
+                "pass dispatch_batches=False, or of objects loader_batch_size=<that of the loader>",
+                world,
             )
         progress = Progress(run, worker, own, run.begun)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from torch.utils.data import IterDataPipe
@@ -49,7 +50,13 @@ def check_sharding(pipe: IterDataPipe[Any]) -> None:
             one.apply_sharding(world.num_workers, world.worker)
     parts = max((one.num_of_instances for one in filters), default=1)
     if parts < world.world_size * world.num_workers:
-        warnings.warn(_advice(pipe, world, has_filter=bool(filters), parts=parts), stacklevel=2)
+        _warn(_advice(pipe, world, has_filter=bool(filters), parts=parts))
+
+
+@cache
+def _warn(advice: str) -> None:
+    """Warn, once in a process."""
+    warnings.warn(advice, stacklevel=3)
 
 
 def _around(pipe: IterDataPipe[Any], kind: type[Any]) -> Iterator[Any]:

@@ -12,7 +12,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["Caller", "accelerate_shares", "callers"]
+__all__ = ["Caller", "accelerate_cuts_batches", "accelerate_shares", "callers"]
+
+_ACCELERATE = "accelerate.data_loader"
 
 
 class Caller(NamedTuple):
@@ -55,5 +57,14 @@ def accelerate_shares() -> bool:
     Source:
         ``IterableDatasetShard`` and ``DataLoaderDispatcher`` of ``accelerate.data_loader``.
     """
-    name = "accelerate.data_loader"
-    return name in sys.modules and any(caller.module == name for caller in callers())
+    return _ACCELERATE in sys.modules and any(one.module == _ACCELERATE for one in callers())
+
+
+def accelerate_cuts_batches() -> bool:
+    """Whether Accelerate's first rank reads for all, and cuts what is left over of a batch.
+
+    It completes the last batch of an epoch only, while every worker may end with a part of one.
+    """
+    return _ACCELERATE in sys.modules and any(
+        type(one.owner).__name__ == "DataLoaderDispatcher" for one in callers()
+    )
