@@ -10,7 +10,7 @@ from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.checkpoint.state import RunIdentity
 from aisdatapipes.datasets.object_slice import ObjectSlice
 from aisdatapipes.datasets.resumable import ResumableDataset
-from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, Source, SourceKeywords
+from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, SourceKeywords, Sources
 from aisdatapipes.distributed.sharding import Sharding, ShardingKeywords
 from aisdatapipes.keywords import known, refuse_unknown
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
@@ -24,6 +24,8 @@ __all__ = ["AISBaseIterDataset", "IterKeywords"]
 
 class IterKeywords(SourceKeywords, ShardingKeywords, ReadKeywords, total=False):
     """What an iterable dataset takes beside what its signature names."""
+
+    partition_sources_by_worker: bool
 
 
 class AISBaseIterDataset(ResumableDataset):
@@ -44,7 +46,8 @@ class AISBaseIterDataset(ResumableDataset):
     generator function, which begins at its first item: loaders ask for the state before that.
 
     Args:
-        ais_source_list: `Bucket`, `ObjectGroup` or `Object` of the SDK, or several.
+        ais_source_list: `Bucket`, `ObjectGroup` or `Object` of the SDK, or several; a string is
+            taken for one of `urls_list`.
         prefix_map: Sources, to the prefix or prefixes that the names of their objects begin
             with; None for all. A key holds for every equal source.
         etl_name: ETL that the cluster applies to every object; it must be running there.
@@ -61,6 +64,7 @@ class AISBaseIterDataset(ResumableDataset):
               with a pipeline of ETLs; ``client_url``, the address of the cluster, default that of
               the first source, if there is one, or ``$AIS_ENDPOINT``; ``settings``.
             - Ranks and workers: the fields of `Sharding`, or ``sharding=Sharding(...)``.
+              ``partition_sources_by_worker`` is AIStore's and changes nothing: no worker lists.
             - Reading: the fields of `ReadOptions`, or ``read=ReadOptions(...)``.
             - Errors: ``on_error`` says what to do with an object that cannot be read:
               ``"raise"``, ``"skip"``, or a function of URL and error that returns content to have
@@ -94,7 +98,7 @@ class AISBaseIterDataset(ResumableDataset):
 
     def __init__(
         self,
-        ais_source_list: Source | Iterable[Source] | None = None,
+        ais_source_list: Sources = None,
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         show_progress: bool = False,

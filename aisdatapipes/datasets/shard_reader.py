@@ -12,7 +12,7 @@ from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.checkpoint.state import RunIdentity
 from aisdatapipes.datasets.equal_steps import EqualSteps
 from aisdatapipes.datasets.resumable import ResumableDataset
-from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, Source, SourceKeywords
+from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, SourceKeywords, Sources
 from aisdatapipes.datasets.zero_dict import ZeroDict
 from aisdatapipes.distributed.partition import Uneven
 from aisdatapipes.distributed.sharding import Sharding
@@ -45,6 +45,7 @@ class ShardKeywords(SourceKeywords, RankKeywords, total=False):
 
     on_error: OnError
     max_errors: int | None
+    partition_sources_by_worker: bool
 
 
 class AISShardReader(ResumableDataset):
@@ -75,7 +76,8 @@ class AISShardReader(ResumableDataset):
             place of empty files for those seen so far; see `ZeroDict`.
         options: What else may be given, by name: the fields of `Sharding` but for
             ``loader_batch_size``, or ``sharding=``; ``on_error`` and ``max_errors``; ``etl``,
-            ``client_url`` and ``settings``; all as for `AISBaseIterDataset`. Ranks get whole
+            ``client_url`` and ``settings``; ``partition_sources_by_worker``; all as for
+            `AISBaseIterDataset`. Ranks get whole
             shards, whose numbers of samples differ. Where there are several ranks,
             ``uneven="pad"`` repeats samples so that the workers of the same number make equally
             many steps in all of them, and DDP never waits in vain; ``"drop"`` leaves some out,
@@ -100,7 +102,7 @@ class AISShardReader(ResumableDataset):
 
     def __init__(
         self,
-        bucket_list: Source | Iterable[Source] | None = None,
+        bucket_list: Sources = None,
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         show_progress: bool = False,
