@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aistore.sdk import AISSource, Bucket, DataShard, Object
+from aistore.sdk import AISSource, Bucket, Client, DataShard, Object
+from aistore.sdk.enums import Colocation
 from aistore.sdk.etl import ETLConfig
 from aistore.sdk.multiobj import ObjectGroup
 from aistore.sdk.provider import Provider
@@ -10,6 +11,8 @@ from aistore.sdk.provider import Provider
 __all__ = [
     "AISSource",
     "Bucket",
+    "Client",
+    "Colocation",
     "DataShard",
     "ETLConfig",
     "Object",

@@ -11,7 +11,14 @@ from typing import IO, Any, Literal, TypedDict
 from aisdatapipes.errors import CLUSTER_WIDE, AISPipeError, TooManyErrorsError
 from aisdatapipes.metrics.counters import ProcessCounters
 
-__all__ = ["ErrorHandler", "ErrorPolicy", "OnError", "ReadKeywords", "ReadOptions"]
+__all__ = [
+    "ErrorHandler",
+    "ErrorPolicy",
+    "OnError",
+    "ReadAheadKeywords",
+    "ReadKeywords",
+    "ReadOptions",
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -158,8 +165,8 @@ class ReadOptions:
         return replace(keywords.get("read") or cls(), **single)
 
 
-class ReadKeywords(TypedDict, total=False):
-    """The fields of `ReadOptions`, one by one or together, and those of `ErrorPolicy`."""
+class ReadAheadKeywords(TypedDict, total=False):
+    """Fields of `ReadOptions`, one by one or together, and those of `ErrorPolicy`."""
 
     on_error: OnError
     max_errors: int | None
@@ -167,5 +174,10 @@ class ReadKeywords(TypedDict, total=False):
     max_inflight_bytes: int
     max_batch: int
     concurrency: int
-    colocation: int
     read: ReadOptions
+
+
+class ReadKeywords(ReadAheadKeywords, total=False):
+    """The same, and the hint for GetBatch."""
+
+    colocation: int
