@@ -115,7 +115,8 @@ def _users_of_the_sdk() -> list[str]:
 
 
 def _is_of_the_sdk(value: object) -> bool:
-    return isinstance(value, type) and value.__module__.startswith(_PACKAGE)
+    # By its type: some modules have objects that warn when anything is asked of them.
+    return issubclass(type(value), type) and str(vars(value).get("__module__")).startswith(_PACKAGE)
 
 
 _install()

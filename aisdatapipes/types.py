@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from aistore.sdk import AISSource, Bucket, Client, DataShard, Object
 from aistore.sdk.enums import Colocation
 from aistore.sdk.etl import ETLConfig
@@ -21,5 +23,5 @@ __all__ = [
     "Source",
 ]
 
-Source = AISSource | Object
+Source: TypeAlias = AISSource | Object
 """What the SDK can list objects of: `Bucket`, `ObjectGroup` or `Object`."""

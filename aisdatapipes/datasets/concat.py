@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
 
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
@@ -67,6 +67,10 @@ class AISConcatDataset(ConcatDataset[T_co]):
     Source:
         ``torch.utils.data.ConcatDataset``.
     """
+
+    if TYPE_CHECKING:  # torch's has no types
+
+        def __getitem__(self, idx: int) -> T_co: ...
 
     def __add__(self, other: Dataset[T_co]) -> AISConcatDataset[T_co]:
         return AISConcatDataset([self, other])

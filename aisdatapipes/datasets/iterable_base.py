@@ -9,6 +9,7 @@ from aisdatapipes.checkpoint.epochs import Epochs
 from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.checkpoint.state import RunIdentity
 from aisdatapipes.datasets.object_slice import ObjectSlice
+from aisdatapipes.datasets.old_hooks import OldIterHooks
 from aisdatapipes.datasets.resumable import ResumableDataset
 from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, SourceKeywords, Sources
 from aisdatapipes.distributed.sharding import Sharding, ShardingKeywords
@@ -28,7 +29,7 @@ class IterKeywords(SourceKeywords, ShardingKeywords, ReadKeywords, total=False):
     partition_sources_by_worker: bool
 
 
-class AISBaseIterDataset(ResumableDataset):
+class AISBaseIterDataset(OldIterHooks, ResumableDataset):
     """Base of iterable datasets: knows its objects, reads each worker's, and keeps the state.
 
     Subclass it and define ``__iter__``, by `share` and `read`; what you say is what a sample is.

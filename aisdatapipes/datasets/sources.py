@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
@@ -29,7 +29,7 @@ __all__ = [
 
 _TOKEN_VARIABLES = ("AIS_AUTHN_TOKEN", "AIS_AUTHN_TOKEN_FILE")
 
-Sources = Source | str | Iterable[Source | str] | None
+Sources: TypeAlias = Source | str | Iterable[Source | str] | None
 """Sources of the SDK, or URLs as in `urls_list`, one or several."""
 
 
