@@ -63,8 +63,6 @@ def run(script: str, folder: Path, *options: str) -> subprocess.CompletedProcess
     "imports",
     [
         "import aisdatapipes.compat",
-        "import aistore.sdk\nimport aisdatapipes\nimport aisdatapipes.compat",
-        "import aistore.pytorch\nimport aisdatapipes.compat",
         "import aistore.pytorch.iter_dataset\nimport aisdatapipes.compat",
         "import aisdatapipes.compat, importlib; importlib.reload(aisdatapipes.compat)",
     ],
