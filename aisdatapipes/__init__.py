@@ -30,10 +30,13 @@ from aisdatapipes.datapipes import (
 from aisdatapipes.datasets import (
     AISBaseIterDataset,
     AISBaseMapDataset,
+    AISBatchIterDataset,
+    AISConcatDataset,
     AISDataset,
     AISIterDataset,
     AISMapDataset,
     AISMultiShardStream,
+    AISParallelMapDataset,
     AISShardReader,
     ZeroDict,
 )
@@ -46,6 +49,8 @@ from aisdatapipes.samplers import DynamicBatchSampler
 __all__ = [
     "AISBaseIterDataset",
     "AISBaseMapDataset",
+    "AISBatchIterDataset",
+    "AISConcatDataset",
     "AISDataset",
     "AISFileLister",
     "AISFileListerIterDataPipe",
@@ -54,6 +59,7 @@ __all__ = [
     "AISIterDataset",
     "AISMapDataset",
     "AISMultiShardStream",
+    "AISParallelMapDataset",
     "AISProgress",
     "AISSampleLoader",
     "AISShardReader",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from aistore.sdk import AISSource, Bucket, DataShard, Object
+from typing import TypeAlias
+
+from aistore.sdk import AISSource, Bucket, Client, DataShard, Object
+from aistore.sdk.enums import Colocation
 from aistore.sdk.etl import ETLConfig
 from aistore.sdk.multiobj import ObjectGroup
 from aistore.sdk.provider import Provider
@@ -10,6 +13,8 @@ from aistore.sdk.provider import Provider
 __all__ = [
     "AISSource",
     "Bucket",
+    "Client",
+    "Colocation",
     "DataShard",
     "ETLConfig",
     "Object",
@@ -18,5 +23,5 @@ __all__ = [
     "Source",
 ]
 
-Source = AISSource | Object
+Source: TypeAlias = AISSource | Object
 """What the SDK can list objects of: `Bucket`, `ObjectGroup` or `Object`."""

@@ -18,7 +18,7 @@ PACKAGE = Path(aisdatapipes.__file__).parent
 # makes no circle; front ends never use each other.
 ROWS = [
     {"__main__"},
-    {"cli"},
+    {"cli", "compat"},
     {"demo"},
     {"testing"},
     {"datapipes", "datasets", "samplers", "filesystem"},
@@ -34,13 +34,13 @@ ROOMS_OF = {
     "torch": ROWS[4] | {"checkpoint", "distributed", "demo"},
     "torchdata": {"datapipes", "demo"},
     "fsspec": {"filesystem"},
-    "aistore": {"client", "errors", "listing", "reading", "types", "testing", "demo"},
+    "aistore": {"client", "compat", "errors", "listing", "reading", "types", "testing", "demo"},
     "requests": {"client", "errors", "listing", "reading"},
     "msgspec": {"listing"},
     "urllib3": {"client", "reading"},
     "tenacity": {"client"},
     "xxhash": {"reading"},
-    "typing_extensions": ROWS[4],  # for type checkers only
+    "typing_extensions": ROWS[4],
     "filelock": {"testing"},
     "tqdm": {"metrics", "demo"},
     "PIL": {"demo"},

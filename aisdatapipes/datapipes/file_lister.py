@@ -8,6 +8,7 @@ from torch.utils.data import IterDataPipe
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
+from aisdatapipes.datapipes.functional_names import FunctionalNames
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.listing.bucket_listing import list_source_urls, list_urls
@@ -16,7 +17,7 @@ from aisdatapipes.types import ETLConfig, Source
 __all__ = ["AISFileLister", "AISSourceLister"]
 
 
-class AISFileLister(IterDataPipe[str]):
+class AISFileLister(FunctionalNames, IterDataPipe[str]):
     """Lists the objects under URL prefixes (functional name: ``list_files_by_ais``).
 
     Takes the URL of a bucket or of a prefix in it, ``ais://bucket``, ``ais://bucket/`` or
@@ -72,7 +73,7 @@ class AISFileLister(IterDataPipe[str]):
         return self.length
 
 
-class AISSourceLister(IterDataPipe[str]):
+class AISSourceLister(FunctionalNames, IterDataPipe[str]):
     """Lists the objects of the SDK's sources as full URLs (functional name: ``ais_list_sources``).
 
     Yields ``http://host:port/v1/objects/bucket/name?provider=…``, which `AISFileLoader` reads

@@ -7,10 +7,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 from torch.utils.data import IterDataPipe
-from torch.utils.data.datapipes.utils.common import StreamWrapper
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
+from aisdatapipes.datapipes.byte_stream import ByteStream
+from aisdatapipes.datapipes.functional_names import FunctionalNames
 from aisdatapipes.datapipes.sharding import check_sharding
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.etl import ETLCall
@@ -32,14 +33,14 @@ class LoadKeywords(ReadKeywords, total=False):
     ordered: bool
 
 
-class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
+class AISFileLoader(FunctionalNames, IterDataPipe[tuple[str, ByteStream]]):
     """Opens objects for reading (functional name: ``load_files_by_ais``).
 
-    Yields ``(url, stream)`` for every URL, in the same order. The stream is a seekable binary
-    file: objects up to ``settings.whole_object_bytes`` (or `max_inflight_bytes` divided by
-    `concurrency`, if that is less) are in memory when they are yielded, larger ones are
-    streamed, so that a tar shard of many gigabytes never is. Chain ``.load_from_tar()`` behind
-    to read the members of tar shards.
+    Yields ``(url, stream)`` for every URL, in the same order. The stream, torch's `StreamWrapper`,
+    is a seekable binary file: objects up to ``settings.whole_object_bytes`` (or
+    `max_inflight_bytes` divided by `concurrency`, if that is less) are in memory when they are
+    yielded, larger ones are streamed, so that a tar shard of many gigabytes never is. Chain
+    ``.load_from_tar()`` behind to read the members of tar shards.
 
     Small objects are read many at a time and ahead of the consumer; nothing has to be set for
     small files, for shards or for a mix of them. Every object is checked by name and length.
@@ -122,12 +123,12 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
             settings=settings,
         )
 
-    def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
+    def __iter__(self) -> Iterator[tuple[str, ByteStream]]:
         check_sharding(self)
         with closing(self._reader.open_all(self.source_datapipe, str)) as objects:
             for url, file in objects:
                 if file is not None:
-                    yield url, StreamWrapper(file, name=url)
+                    yield url, ByteStream(file, name=url)
 
     def __len__(self) -> int:
         if self.length >= 0:

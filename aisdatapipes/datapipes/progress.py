@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from torch.utils.data import IterDataPipe, get_worker_info
 
+from aisdatapipes.datapipes.functional_names import FunctionalNames
 from aisdatapipes.metrics.progress_bar import with_bar
 from aisdatapipes.reading.streams import ObjectStream, size_of
 
@@ -16,7 +17,7 @@ __all__ = ["AISProgress"]
 _T = TypeVar("_T")
 
 
-class AISProgress(IterDataPipe[_T]):
+class AISProgress(FunctionalNames, IterDataPipe[_T]):
     """Shows a tqdm bar for what passes (functional name: ``show_progress_by_ais``).
 
     Hands every item on unchanged. Put it behind a loader or a samples pipe: then it shows

@@ -10,6 +10,7 @@ from torch.utils.data import IterDataPipe
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
+from aisdatapipes.datapipes.functional_names import FunctionalNames
 from aisdatapipes.datapipes.sharding import check_sharding
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.errors import BadArchiveError
@@ -25,7 +26,7 @@ from aisdatapipes.types import ETLConfig
 __all__ = ["AISSampleLoader"]
 
 
-class AISSampleLoader(IterDataPipe[dict[str, Any]]):
+class AISSampleLoader(FunctionalNames, IterDataPipe[dict[str, Any]]):
     """Reads the samples of tar shards (functional name: ``load_samples_by_ais``).
 
     Yields one dictionary for each sample, in WebDataset's form and in the order of the shards:

@@ -10,7 +10,7 @@ from typing_extensions import TypeVar
 from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.datasets.iterable_base import AISBaseIterDataset, IterKeywords
 from aisdatapipes.datasets.loader_length import length_for_caller
-from aisdatapipes.datasets.sources import PrefixMap, Source
+from aisdatapipes.datasets.sources import PrefixMap, Sources
 from aisdatapipes.manifests.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class AISIterDataset(AISBaseIterDataset[T_co], Generic[T_co]):
 
     def __init__(
         self,
-        ais_source_list: Source | Iterable[Source] | None = None,
+        ais_source_list: Sources = None,
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         show_progress: bool = False,

@@ -11,8 +11,9 @@ from aisdatapipes.checkpoint.epochs import Epochs
 from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.checkpoint.state import RunIdentity
 from aisdatapipes.datasets.object_slice import ObjectSlice
+from aisdatapipes.datasets.old_hooks import OldIterHooks
 from aisdatapipes.datasets.resumable import ResumableDataset
-from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, Source, SourceKeywords
+from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, SourceKeywords, Sources
 from aisdatapipes.distributed.sharding import Sharding, ShardingKeywords
 from aisdatapipes.keywords import known, refuse_unknown
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
@@ -29,8 +30,10 @@ T_co = TypeVar("T_co", covariant=True, default=Any)
 class IterKeywords(SourceKeywords, ShardingKeywords, ReadKeywords, total=False):
     """What an iterable dataset takes beside what its signature names."""
 
+    partition_sources_by_worker: bool
 
-class AISBaseIterDataset(ResumableDataset[T_co], Generic[T_co]):
+
+class AISBaseIterDataset(OldIterHooks, ResumableDataset[T_co], Generic[T_co]):
     """Base of iterable datasets: knows its objects, reads each worker's, and keeps the state.
 
     Subclass it and define ``__iter__``, by `share` and `read`; what you say is what a sample is.
@@ -48,7 +51,8 @@ class AISBaseIterDataset(ResumableDataset[T_co], Generic[T_co]):
     generator function, which begins at its first item: loaders ask for the state before that.
 
     Args:
-        ais_source_list: `Bucket`, `ObjectGroup` or `Object` of the SDK, or several.
+        ais_source_list: `Bucket`, `ObjectGroup` or `Object` of the SDK, or several; a string is
+            taken for one of `urls_list`.
         prefix_map: Sources, to the prefix or prefixes that the names of their objects begin
             with; None for all. A key holds for every equal source.
         etl_name: ETL that the cluster applies to every object; it must be running there.
@@ -65,6 +69,7 @@ class AISBaseIterDataset(ResumableDataset[T_co], Generic[T_co]):
               with a pipeline of ETLs; ``client_url``, the address of the cluster, default that of
               the first source, if there is one, or ``$AIS_ENDPOINT``; ``settings``.
             - Ranks and workers: the fields of `Sharding`, or ``sharding=Sharding(...)``.
+              ``partition_sources_by_worker`` is AIStore's and changes nothing: no worker lists.
             - Reading: the fields of `ReadOptions`, or ``read=ReadOptions(...)``.
             - Errors: ``on_error`` says what to do with an object that cannot be read:
               ``"raise"``, ``"skip"``, or a function of URL and error that returns content to have
@@ -98,7 +103,7 @@ class AISBaseIterDataset(ResumableDataset[T_co], Generic[T_co]):
 
     def __init__(
         self,
-        ais_source_list: Source | Iterable[Source] | None = None,
+        ais_source_list: Sources = None,
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         show_progress: bool = False,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from torch.utils.data import Dataset
+from typing_extensions import TypeVar
 
-from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, Source, SourceKeywords
+from aisdatapipes.datasets.concat import AISConcatDataset
+from aisdatapipes.datasets.old_hooks import OldMapHooks
+from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, SourceKeywords, Sources
 from aisdatapipes.keywords import refuse_unknown
-from aisdatapipes.manifests.manifest import Manifest
+from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.manifests.sizing import sizes_of
 from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.options import ReadKeywords
@@ -26,12 +28,16 @@ __all__ = ["AISBaseMapDataset", "MapKeywords", "Pair"]
 Pair = tuple[str, bytes]
 """Name of an object and its content."""
 
+T = TypeVar("T", default=Any)
+
 
 class MapKeywords(SourceKeywords, ReadKeywords, total=False):
     """What a map dataset takes beside what its signature names."""
 
+    full_urls: bool
 
-class AISBaseMapDataset(Dataset[Any], ABC):
+
+class AISBaseMapDataset(OldMapHooks, Dataset[T], ABC, Generic[T]):
     """Base of map-style datasets: knows its objects and reads them; you say what a sample is.
 
     Subclass it and define ``__getitem__``, with `read` for the object at an index. If you also
@@ -40,9 +46,17 @@ class AISBaseMapDataset(Dataset[Any], ABC):
     The objects are listed when the dataset is made, each of them once, in the order of
     `urls_list` and then of `ais_source_list`; worker processes use that listing. Ranks and
     shuffling are the business of the `DataLoader`'s sampler, as `DistributedSampler`.
+    ``dataset_a + dataset_b`` is an `AISConcatDataset`, which keeps to one request for a batch.
+
+    Which object a sample is of: ``dataset.manifest[index]`` has URL, bucket, name and size, and
+    with ``full_urls=True`` samples have the URL in place of the name, so that objects of the same
+    name in two buckets are told apart.
+
+    Type checkers know what a sample is as ``AISBaseMapDataset[...]``.
 
     Args:
-        ais_source_list: `Bucket`, `ObjectGroup` or `Object` of the SDK, or several.
+        ais_source_list: `Bucket`, `ObjectGroup` or `Object` of the SDK, or several; a string is
+            taken for one of `urls_list`.
         prefix_map: Sources, to the prefix or prefixes that the names of their objects begin
             with; None for all. A key holds for every equal source.
         etl_name: ETL that the cluster applies to every object; it must be running there.
@@ -52,6 +66,7 @@ class AISBaseMapDataset(Dataset[Any], ABC):
             for `AISMapDataset` and `AISDataset`. It has to pickle if workers are spawned.
         options: What else may be given, by name:
 
+            - What: ``full_urls``, to have URLs in place of names.
             - Where: ``etl``, the SDK's ``ETLConfig`` in place of `etl_name`, with arguments or
               with a pipeline of ETLs; ``client_url``, the address of the cluster, default that of
               the first source, if there is one, or ``$AIS_ENDPOINT``; ``settings``.
@@ -88,7 +103,7 @@ class AISBaseMapDataset(Dataset[Any], ABC):
 
     def __init__(
         self,
-        ais_source_list: Source | Iterable[Source] | None = None,
+        ais_source_list: Sources = None,
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         *,
@@ -104,12 +119,16 @@ class AISBaseMapDataset(Dataset[Any], ABC):
         self.manifest, self._reader = source.manifest, source.reader
         self.client_url = source.endpoint
         self.transform = transform
+        self.full_urls = options.get("full_urls", False)
 
     @abstractmethod
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> T:
         """Return the sample at an index."""
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+    def __add__(self, other: Dataset[T]) -> AISConcatDataset[T]:
+        return AISConcatDataset([self, other])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[T]:
         """Return the samples of a batch; torch's `DataLoader` and `Subset` ask this way."""
         return [self[index] for index in indices]
 
@@ -123,8 +142,8 @@ class AISBaseMapDataset(Dataset[Any], ABC):
             IndexError: There are not so many objects.
             AISPipeError: It cannot be read, and ``on_error`` is no function that has content.
         """
-        url, name, _ = self.manifest[index]
-        return name, self._reader.read_one(url)
+        entry = self.manifest[index]
+        return self._label(entry), self._reader.read_one(entry.url)
 
     def read_many(self, indices: Sequence[int]) -> list[Pair]:
         """Return names and contents at several indices, in their order, by one GetBatch.
@@ -138,10 +157,17 @@ class AISBaseMapDataset(Dataset[Any], ABC):
             AISPipeError: One cannot be read and is not to be skipped.
             TooManyErrorsError: All of them were skipped, or more than `max_errors`.
         """
-        entries = [self.manifest[index] for index in indices]
-        usual_bytes = median([max(entry.size, 0) for entry in entries] or [0])
-        found = self._reader.read_many(entries, attrgetter("url"), usual_bytes)
-        return [(entry.name, content) for entry, content in found]
+        return [pair for _, pair in self._read_for([(self, index) for index in indices])]
+
+    def _read_for(self, wanted: Sequence[tuple[AISBaseMapDataset, int]]) -> list[tuple[int, Pair]]:
+        """Read for this and for other datasets; return pairs with their position in `wanted`."""
+        entries = [(at, one, one.manifest[index]) for at, (one, index) in enumerate(wanted)]
+        usual_bytes = median([max(entry.size, 0) for _, _, entry in entries] or [0])
+        found = self._reader.read_many(entries, lambda item: item[2].url, usual_bytes)
+        return [(at, (one._label(entry), content)) for (at, one, entry), content in found]
+
+    def _label(self, entry: ManifestEntry) -> str:
+        return entry.url if self.full_urls else entry.name
 
     def get_obj_list(self) -> list[Object]:
         """Return the SDK's objects, with their sizes, as AIStore's own class does.

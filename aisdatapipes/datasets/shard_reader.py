@@ -15,7 +15,7 @@ from aisdatapipes.checkpoint.state import RunIdentity
 from aisdatapipes.datasets.equal_steps import EqualSteps
 from aisdatapipes.datasets.loader_length import length_for_caller
 from aisdatapipes.datasets.resumable import ResumableDataset
-from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, Source, SourceKeywords
+from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, SourceKeywords, Sources
 from aisdatapipes.datasets.zero_dict import ZeroDict
 from aisdatapipes.distributed.partition import Uneven
 from aisdatapipes.distributed.sharding import Sharding
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AISShardReader", "RankKeywords", "ShardKeywords"]
 
-T_co = TypeVar("T_co", covariant=True, default=tuple[str, ZeroDict])
+ShardSample = tuple[str, ZeroDict]
+"""Basename of a sample, and its files."""
+
+T_co = TypeVar("T_co", covariant=True, default=ShardSample)
 
 
 class RankKeywords(TypedDict, total=False):
@@ -52,6 +55,7 @@ class ShardKeywords(SourceKeywords, RankKeywords, total=False):
 
     on_error: OnError
     max_errors: int | None
+    partition_sources_by_worker: bool
 
 
 class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
@@ -82,7 +86,8 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
             place of empty files for those seen so far; see `ZeroDict`.
         options: What else may be given, by name: the fields of `Sharding` but for
             ``loader_batch_size``, or ``sharding=``; ``on_error`` and ``max_errors``; ``etl``,
-            ``client_url`` and ``settings``; all as for `AISBaseIterDataset`. Ranks get whole
+            ``client_url`` and ``settings``; ``partition_sources_by_worker``; all as for
+            `AISBaseIterDataset`. Ranks get whole
             shards, whose numbers of samples differ. Where there are several ranks,
             ``uneven="pad"`` repeats samples so that the workers of the same number make equally
             many steps in all of them, and DDP never waits in vain; ``"drop"`` leaves some out,
@@ -107,14 +112,14 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
 
     def __init__(
         self,
-        bucket_list: Source | Iterable[Source] | None = None,
+        bucket_list: Sources = None,
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         show_progress: bool = False,
         *,
         urls_list: str | Iterable[str] | None = None,
         manifest: Manifest | None = None,
-        transform: Callable[[tuple[str, ZeroDict]], T_co] | None = None,
+        transform: Callable[[ShardSample], T_co] | None = None,
         shuffle: bool = False,
         seed: int = 0,
         shuffle_buffer: int = 512,

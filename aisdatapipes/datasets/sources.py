@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
@@ -17,11 +17,20 @@ from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import ErrorPolicy, ReadOptions
 from aisdatapipes.types import AISSource, ETLConfig, Object, Source
 
-__all__ = ["ClusterKeywords", "DatasetSource", "PrefixMap", "Source", "SourceKeywords"]
+__all__ = [
+    "ClusterKeywords",
+    "DatasetSource",
+    "PrefixMap",
+    "Source",
+    "SourceKeywords",
+    "Sources",
+    "settings_like",
+]
 
 _TOKEN_VARIABLES = ("AIS_AUTHN_TOKEN", "AIS_AUTHN_TOKEN_FILE")
 
-Sources = Source | Iterable[Source] | None
+Sources: TypeAlias = Source | str | Iterable[Source | str] | None
+"""Sources of the SDK, or URLs as in `urls_list`, one or several."""
 
 
 class ClusterKeywords(TypedDict, total=False):
@@ -64,7 +73,7 @@ class DatasetSource:
         """List what is given, unless a manifest is, and say how it is read.
 
         Args:
-            ais_source_list: Sources of the SDK.
+            ais_source_list: Sources of the SDK; a string is taken for a prefix URL.
             prefix_map: Their prefixes.
             etl_name: ETL that the cluster applies to every object.
             urls_list: Prefix URLs.
@@ -77,6 +86,7 @@ class DatasetSource:
             AISPipeError: The listing failed.
         """
         client_url, settings = keywords.get("client_url"), keywords.get("settings")
+        urls, sources = _sorted(urls_list, ais_source_list)
         etl = ETLCall.of(etl_name, keywords.get("etl"))
         # First, as the listing takes its time.
         options, policy = ReadOptions.of(keywords), ErrorPolicy.of(keywords)
@@ -87,9 +97,9 @@ class DatasetSource:
             )
         if manifest is None:
             manifest = Manifest.build(
-                urls_list, ais_source_list, prefix_map, client_url=client_url, settings=settings
+                urls, sources, prefix_map, client_url=client_url, settings=settings
             )
-        elif ais_source_list or urls_list or prefix_map:
+        elif urls or sources or prefix_map:
             raise ValueError(
                 "a manifest already says which objects there are: give either manifest= or "
                 "urls_list=, ais_source_list= and prefix_map="
@@ -101,20 +111,30 @@ class DatasetSource:
             clusters=manifest.clusters,
             options=options,
             policy=policy,
-            settings=_settings_like(ais_source_list, endpoint, settings),
+            settings=settings_like(sources, endpoint, settings),
         )
         return cls(manifest, endpoint, reader)
 
 
-def _settings_like(ais_source_list: Sources, endpoint: str, settings: Settings | None) -> Settings:
+def _sorted(
+    urls_list: str | Iterable[str] | None, ais_source_list: Sources
+) -> tuple[list[str], list[Source]]:
+    """Return URLs and sources; a string among the sources is a URL, after the others."""
+    urls = [urls_list] if isinstance(urls_list, str) else list(urls_list or ())
+    is_one = isinstance(ais_source_list, (str, AISSource, Object))
+    given = [ais_source_list] if is_one else list(ais_source_list or ())
+    urls += [one for one in given if isinstance(one, str)]
+    return urls, [one for one in given if not isinstance(one, str)]
+
+
+def settings_like(sources: Iterable[Source], endpoint: str, settings: Settings | None) -> Settings:
     """Return the settings, with token and TLS of the sources' own client where they have none.
 
     Only of a client of this very endpoint: nobody else's token goes there. A token of the
     environment is not taken from a client, which does not read it again when it changes.
     """
     settings = settings or Settings()
-    is_one = isinstance(ais_source_list, (AISSource, Object))
-    for source in [ais_source_list] if is_one else ais_source_list or ():
+    for source in sources:
         if not isinstance(source, AISSource) or endpoint_of(source) != endpoint:
             continue
         client = source.client

@@ -19,7 +19,7 @@ from aisdatapipes.manifests.gathering import ENCODING, gather
 from aisdatapipes.manifests.selections import PrefixMap, Selection, select, select_objects
 from aisdatapipes.processes.shared_file import SharedFile
 from aisdatapipes.types import Source
-from aisdatapipes.urls import ParsedURL, format_url, parse_url
+from aisdatapipes.urls import ParsedURL, format_url, parse_object_url, parse_url
 
 __all__ = ["Manifest", "ManifestEntry"]
 
@@ -33,11 +33,20 @@ class ManifestEntry(NamedTuple):
         url: ``provider://bucket/name``, or a full URL where it is on another cluster.
         name: Its name in the bucket.
         size: Its bytes when it was listed; -1 where nothing was.
+
+    Example:
+        >>> ManifestEntry("ais://photos/cats/1.jpg", "cats/1.jpg", 40).bucket
+        'ais://photos'
     """
 
     url: str
     name: str
     size: int
+
+    @property
+    def bucket(self) -> str:
+        """URL of its bucket, ``provider://bucket``."""
+        return parse_object_url(self.url).bucket_url
 
 
 class Manifest:

@@ -50,6 +50,10 @@ class Counters:
     cluster_s: float = 0.0
     consumer_s: float = 0.0
 
+    def __add__(self, other: Counters) -> Counters:
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in _NAMES}
+        return Counters(**{name: sum(pair) for name, pair in pairs.items()})
+
     @property
     def left_out(self) -> int:
         """The same as `dropped`, by its former name."""

@@ -23,6 +23,7 @@ from aistore.sdk.const import (
     GB_START,
     GB_STRM_GET,
     HTTP_METHOD_GET,
+    QPARAM_COLOC,
     URL_PATH_GB,
 )
 from urllib3.response import BaseHTTPResponse
@@ -67,19 +68,23 @@ class BatchStream:
         requests: The objects; `can_batch` holds for each, and endpoint and settings are equal.
         ranges: Which part of each to read, from a first byte to before another; there is at
             least one byte in each. None for whole objects.
+        colocation: See `ReadOptions`.
 
     Raises:
         AISPipeError: The cluster refused the request as a whole.
     """
 
     def __init__(
-        self, requests: Sequence[ObjectRequest], ranges: Sequence[tuple[int, int]] | None = None
+        self,
+        requests: Sequence[ObjectRequest],
+        ranges: Sequence[tuple[int, int]] | None = None,
+        colocation: int = 0,
     ) -> None:
         first = requests[0]
         self._url, self._endpoint = first.url, first.endpoint
         increment("requests")
         with translated_errors(self._url, self._endpoint):
-            self._response = _send(requests, ranges)
+            self._response = _send(requests, ranges, colocation)
         self._has_begun = False
         self._tar = TarReader(self, f"GetBatch at {self._endpoint}")
 
@@ -141,7 +146,9 @@ class BatchStream:
 
 
 def _send(
-    requests: Sequence[ObjectRequest], ranges: Sequence[tuple[int, int]] | None
+    requests: Sequence[ObjectRequest],
+    ranges: Sequence[tuple[int, int]] | None,
+    colocation: int,
 ) -> BaseHTTPResponse:
     """Request all of them as one streamed tar, the missing ones marked.
 
@@ -157,4 +164,7 @@ def _send(
         entry |= {GB_START: begin, GB_LENGTH: end - begin}
     body = {GB_IN: entries, GB_OUTPUT_FMT: ".tar", GB_CONTINUE_ERR: True, GB_STRM_GET: True}
     client = bucket_for(first.url, first.endpoint, first.settings).client
-    return client.request(HTTP_METHOD_GET, path=URL_PATH_GB, stream=True, json=body).raw
+    params = {QPARAM_COLOC: str(int(colocation))} if colocation else {}
+    return client.request(
+        HTTP_METHOD_GET, path=URL_PATH_GB, params=params, stream=True, json=body
+    ).raw

@@ -69,6 +69,15 @@ class ObjectReader:
         self._clusters = [f"{cluster}/v1/" for cluster in clusters]
         self._handler: tuple[int, ErrorHandler] | None = None
 
+    def reads_like(self, other: ObjectReader) -> bool:
+        """Whether it makes the same of a URL as another one, but for the counters."""
+        return self._setup == other._setup
+
+    @property
+    def _setup(self) -> tuple[object, ...]:
+        how = self.options, self.policy, self.settings
+        return self._endpoint, self._etl, self._clusters, *how
+
     def request_for(self, url: str) -> ObjectRequest:
         """Return the request for the object at `url`.
 

@@ -11,7 +11,14 @@ from typing import IO, Any, Literal, TypedDict
 from aisdatapipes.errors import CLUSTER_WIDE, AISPipeError, TooManyErrorsError
 from aisdatapipes.metrics.counters import ProcessCounters
 
-__all__ = ["ErrorHandler", "ErrorPolicy", "OnError", "ReadKeywords", "ReadOptions"]
+__all__ = [
+    "ErrorHandler",
+    "ErrorPolicy",
+    "OnError",
+    "ReadAheadKeywords",
+    "ReadKeywords",
+    "ReadOptions",
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -118,11 +125,14 @@ class ReadOptions:
         ordered: Yield in the order of the items; otherwise as objects arrive.
         verify: ``"checksum"`` compares every object with the cluster's checksum. It costs the
             batches: every object is its own GET.
+        colocation: Whether the objects of one request lie on few targets, which then serve it with
+            less traffic between them: 1 for yes, the SDK's ``Colocation.TARGET_AWARE``; 0 for no.
         whole_object_bytes: Objects up to this size are held in memory, larger ones are streamed.
             Pipes and datasets take it from their `Settings`.
 
     Raises:
         ValueError: A number is less than 1, or `verify` is another word.
+        NotImplementedError: `colocation` is 2, which AIStore does not have yet.
     """
 
     max_inflight_bytes: int = 64 * 2**20
@@ -130,6 +140,7 @@ class ReadOptions:
     concurrency: int = 8
     ordered: bool = True
     verify: Literal["checksum"] | None = None
+    colocation: int = 0
     whole_object_bytes: int = 8 * 2**20
 
     def __post_init__(self) -> None:
@@ -138,6 +149,13 @@ class ReadOptions:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, it must be 1 or more")
         if self.verify not in (None, "checksum"):
             raise ValueError(f"verify is {self.verify!r}: give 'checksum' or None")
+        if self.colocation not in (0, 1, 2):
+            raise ValueError(f"colocation is {self.colocation!r}: give a Colocation of the SDK")
+        if self.colocation == 2:
+            raise NotImplementedError(
+                "colocation is TARGET_AND_SHARD_AWARE, which AIStore does not have yet: give "
+                "Colocation.TARGET_AWARE"
+            )
 
     @classmethod
     def of(cls, keywords: Mapping[str, Any]) -> ReadOptions:
@@ -147,8 +165,8 @@ class ReadOptions:
         return replace(keywords.get("read") or cls(), **single)
 
 
-class ReadKeywords(TypedDict, total=False):
-    """The fields of `ReadOptions`, one by one or together, and those of `ErrorPolicy`."""
+class ReadAheadKeywords(TypedDict, total=False):
+    """Fields of `ReadOptions`, one by one or together, and those of `ErrorPolicy`."""
 
     on_error: OnError
     max_errors: int | None
@@ -157,3 +175,9 @@ class ReadKeywords(TypedDict, total=False):
     max_batch: int
     concurrency: int
     read: ReadOptions
+
+
+class ReadKeywords(ReadAheadKeywords, total=False):
+    """The same, and the hint for GetBatch."""
+
+    colocation: int

@@ -228,7 +228,8 @@ class _Prefetcher(Generic[T]):
             if attempts := entries[0].attempts:
                 increment("retries")
                 time.sleep(entries[0].request.settings.backoff_s(attempts))
-            return BatchStream([entry.request for entry in entries])
+            requests = [entry.request for entry in entries]
+            return BatchStream(requests, colocation=self._options.colocation)
 
     def _open_single(self, entries: list[Entry[T]]) -> IO[bytes]:
         with counting(self._counters):
