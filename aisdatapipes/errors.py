@@ -7,6 +7,7 @@
     │   └── EndpointError
     ├── BucketNotFoundError            ErrBckNotFound (SDK), FileNotFoundError; status 404
     │   └── RemoteBucketNotFoundError  ErrRemoteBckNotFound (SDK)
+    ├── NoObjectsError                 FileNotFoundError
     ├── ObjectNotFoundError            ErrObjNotFound (SDK), FileNotFoundError; status 404
     ├── ETLNotFoundError               ErrETLNotFound (SDK), LookupError; status 404
     ├── ETLFailedError                 RuntimeError; status as the ETL has it
@@ -36,6 +37,8 @@ Three tuples say what an error means for what is done next, and nothing else dec
 * `UNREADABLE`: it is about this one object, which cannot be read as it is. All others say nothing
   of the object: the cluster fails or refuses (a status of 5xx, a time-out, a connection that
   broke, a bucket that is gone, no access). What is unknown then must not count as nothing.
+
+One warning is here too: `NoObjectsWarning`, a `UserWarning`.
 
 Each class is built from one ready-made message. That is also what keeps its type on the way
 out of a DataLoader worker: torch rebuilds a worker's error from a single string there.
@@ -86,6 +89,8 @@ __all__ = [
     "InvalidURLError",
     "ManifestError",
     "NoChecksumError",
+    "NoObjectsError",
+    "NoObjectsWarning",
     "ObjectBusyError",
     "ObjectChangedError",
     "ObjectNotFoundError",
@@ -145,6 +150,14 @@ class ObjectNotFoundError(AISPipeError, ErrObjNotFound, FileNotFoundError):
     """The bucket is there and has no object of this name."""
 
     status_code = 404
+
+
+class NoObjectsError(AISPipeError, FileNotFoundError):
+    """Nothing begins with a prefix, or a pattern has names without an object, and may not."""
+
+
+class NoObjectsWarning(UserWarning):
+    """Nothing begins with a prefix, or a pattern has names without an object."""
 
 
 class ETLNotFoundError(AISPipeError, ErrETLNotFound, LookupError):

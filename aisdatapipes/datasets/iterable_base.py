@@ -59,7 +59,8 @@ class AISBaseIterDataset(ResumableDataset):
 
             - Where: ``etl``, the SDK's ``ETLConfig`` in place of `etl_name`, with arguments or
               with a pipeline of ETLs; ``client_url``, the address of the cluster, default that of
-              the first source, if there is one, or ``$AIS_ENDPOINT``; ``settings``.
+              the first source, if there is one, or ``$AIS_ENDPOINT``; ``settings``;
+              ``allow_empty``, and patterns in place of prefixes, as for `Manifest.build`.
             - Ranks and workers: the fields of `Sharding`, or ``sharding=Sharding(...)``.
             - Reading: the fields of `ReadOptions`, or ``read=ReadOptions(...)``.
             - Errors: ``on_error`` says what to do with an object that cannot be read:
