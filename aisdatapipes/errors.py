@@ -20,6 +20,7 @@
     ├── ChecksumError                  OSError
     │   └── NoChecksumError
     ├── BadArchiveError                tarfile.ReadError
+    ├── DecodingError                  ValueError
     ├── StateMismatchError             ValueError
     ├── ManifestError                  ValueError
     ├── UnequalStreamsError            ValueError
@@ -82,6 +83,7 @@ __all__ = [
     "ClusterTimeoutError",
     "ClusterUnreachableError",
     "CutArchiveError",
+    "DecodingError",
     "ETLFailedError",
     "ETLNotFoundError",
     "EndpointError",
@@ -210,6 +212,10 @@ class NoChecksumError(ChecksumError):
 
 class BadArchiveError(AISPipeError, tarfile.ReadError):
     """A shard is no tar archive, or one that cannot be read as samples."""
+
+
+class DecodingError(AISPipeError, ValueError):
+    """A file of a sample cannot be decoded."""
 
 
 class StateMismatchError(AISPipeError, ValueError):

@@ -28,6 +28,7 @@ CAUGHT_BY = {
     "ClusterTimeoutError": [requests.Timeout, TimeoutError],
     "ClusterUnreachableError": [requests.ConnectionError, ConnectionError],
     "CutArchiveError": [errors.IncompleteReadError, EOFError],
+    "DecodingError": [ValueError],
     "ETLFailedError": [RuntimeError],
     "ETLNotFoundError": [sdk.ErrETLNotFound, LookupError],
     "EndpointError": [errors.InvalidURLError, ValueError],

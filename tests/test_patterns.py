@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from aistore.sdk import Bucket
-from braceexpand import UnbalancedBracesError, braceexpand
+from braceexpand import braceexpand
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -85,7 +85,7 @@ def test_braces_are_expanded_as_by_webdataset(text: str) -> None:
     """What its own library makes of a text whose braces are balanced, in the same order."""
     try:
         expected = list(braceexpand(text, escape=False))
-    except UnbalancedBracesError:
+    except ValueError:  # of braces that are not balanced
         assume(False)
     assert list(expand_braces(text)) == expected
 
