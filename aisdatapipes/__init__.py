@@ -24,7 +24,9 @@ from aisdatapipes.datapipes import (
     AISFileLoader,
     AISFileLoaderIterDataPipe,
     AISProgress,
+    AISSampleDecoder,
     AISSampleLoader,
+    AISSampleTuples,
     AISSourceLister,
 )
 from aisdatapipes.datasets import (
@@ -39,6 +41,7 @@ from aisdatapipes.datasets import (
 )
 from aisdatapipes.distributed.sharding import Sharding
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
+from aisdatapipes.manifests.object_name import ObjectName
 from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.options import ReadOptions
 from aisdatapipes.samplers import DynamicBatchSampler
@@ -55,13 +58,16 @@ __all__ = [
     "AISMapDataset",
     "AISMultiShardStream",
     "AISProgress",
+    "AISSampleDecoder",
     "AISSampleLoader",
+    "AISSampleTuples",
     "AISShardReader",
     "AISSourceLister",
     "Counters",
     "DynamicBatchSampler",
     "Manifest",
     "ManifestEntry",
+    "ObjectName",
     "ReadOptions",
     "Settings",
     "Sharding",

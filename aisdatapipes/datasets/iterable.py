@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 from aisdatapipes.checkpoint.progress import Progress
 from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
+from aisdatapipes.manifests.object_name import ObjectName
 
 __all__ = ["AISIterDataset"]
 
 
 class AISIterDataset(AISBaseIterDataset):
     """Objects as ``(name, content)``, each rank and worker its slice, in the order of the sources.
+
+    A name is an `ObjectName`: a text that also has the object's ``url`` and ``bucket``.
 
     Arguments, errors, state and the rest are those of `AISBaseIterDataset`.
 
@@ -32,5 +35,6 @@ class AISIterDataset(AISBaseIterDataset):
         ``AISIterDataset`` of AIStore's ``aistore.pytorch``.
     """
 
-    def _samples(self, progress: Progress) -> Iterator[tuple[str, bytes]]:
-        return ((entry.name, content) for entry, content in super()._samples(progress))
+    def _samples(self, progress: Progress) -> Iterator[tuple[ObjectName, bytes]]:
+        samples = super()._samples(progress)
+        return ((ObjectName(entry.name, entry.url), content) for entry, content in samples)
