@@ -4,6 +4,7 @@ from aisdatapipes.datasets.iterable import AISIterDataset
 from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
 from aisdatapipes.datasets.map import AISDataset, AISMapDataset
 from aisdatapipes.datasets.map_base import AISBaseMapDataset
+from aisdatapipes.datasets.mix import AISMixDataset
 from aisdatapipes.datasets.multishard import AISMultiShardStream
 from aisdatapipes.datasets.shard_reader import AISShardReader
 from aisdatapipes.datasets.zero_dict import ZeroDict
@@ -14,6 +15,7 @@ __all__ = [
     "AISDataset",
     "AISIterDataset",
     "AISMapDataset",
+    "AISMixDataset",
     "AISMultiShardStream",
     "AISShardReader",
     "ZeroDict",

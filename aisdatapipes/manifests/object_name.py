@@ -35,9 +35,9 @@ class ObjectName(str):
         self.url = url
         return self
 
-    def __getnewargs__(self) -> tuple[str, str]:
+    def __reduce__(self) -> tuple:
         """Return what a copy in another process is made of."""
-        return str(self), self.url
+        return ObjectName, (str(self), self.url)
 
     @property
     def bucket(self) -> str:
