@@ -87,6 +87,7 @@ def test_the_shard_reader_decodes(ais_bucket: Bucket, url: str, workers: int) ->
     assert [files["cls"] for _, files in found] == [0, 1, 2]
     assert [files["png"].size for _, files in found] == [(3, 2)] * 3
     assert [(files.key, files.url) for _, files in found] == [(f"a/{n}", url) for n in range(3)]
+    assert {files.bucket for _, files in found} == {f"ais://{ais_bucket.name}"}
     reds = AISShardReader(ais_bucket, decode=red_of, transform=lambda pair: pair[1]["png"])
     assert list(reds) == [0, 1, 2]
 

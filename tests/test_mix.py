@@ -297,9 +297,9 @@ def test_a_mix_stops_where_it_is_said_to(store: Store, stop: Any, ended: int) ->
 def test_weights_say_how_often() -> None:
     """Of many draws each dataset has its share, and a closed one none."""
     draws = Draws([3, 1, 4], "0/0/0")
-    found = Counter(draws.draw(place, [True] * 3) for place in range(8000))
+    found = Counter(draws.draw(place, (True,) * 3) for place in range(8000))
     assert [round(found[number] / 1000) for number in range(3)] == [3, 1, 4]
-    assert {draws.draw(place, [False, True, False]) for place in range(3000)} == {1}
+    assert {draws.draw(place, (False, True, False)) for place in range(3000)} == {1}
 
 
 def test_mixes_can_be_mixed(store: Store) -> None:

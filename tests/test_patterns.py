@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 
 import pytest
 from aistore.sdk import Bucket
@@ -83,11 +84,9 @@ def meant(pattern: str, names: list[str]) -> list[str]:
 @given(TEXTS)
 def test_braces_are_expanded_as_by_webdataset(text: str) -> None:
     """What its own library makes of a text whose braces are balanced, in the same order."""
-    try:
-        expected = list(braceexpand(text, escape=False))
-    except ValueError:  # of braces that are not balanced
-        assume(False)
-    assert list(expand_braces(text)) == expected
+    depths = list(accumulate({"{": 1, "}": -1}.get(mark, 0) for mark in text))
+    assume(not depths or (min(depths) >= 0 and depths[-1] == 0))
+    assert list(expand_braces(text)) == list(braceexpand(text, escape=False))
 
 
 @given(st.text("ab[]!-*?.", max_size=8), st.lists(st.text("ab-!].[", min_size=1), max_size=8))

@@ -153,14 +153,6 @@ class AISMixDataset(ResumableDataset):
         self._epochs.load(state.get("epochs") or {})
         self._resumed, self._pass = resumed, None
 
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next, of the mix and so of its datasets; see `DistributedSampler`.
-
-        Raises:
-            ValueError: `epoch` is negative.
-        """
-        super().set_epoch(epoch)
-
     def counters(self) -> Counters:
         """Return what the datasets have done until now, all their worker processes together."""
         totals = [dataset.counters() for dataset in self.datasets]

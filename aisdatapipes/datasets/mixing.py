@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import mul
 from random import Random
 from typing import Any, Literal
 
@@ -77,7 +78,7 @@ class Draws:
 
     Example:
         >>> draws = Draws([3, 1], "0/0/0")
-        >>> [draws.draw(place, [True, True]) for place in range(8)]
+        >>> [draws.draw(place, (True, True)) for place in range(8)]
         [1, 1, 0, 0, 0, 0, 0, 0]
     """
 
@@ -86,8 +87,11 @@ class Draws:
         self._key = key
         self._block = -1
         self._numbers: list[float] = []
+        self._open: tuple[bool, ...] = ()
+        self._sums: list[float] = []
+        self._last = 0
 
-    def draw(self, place: int, are_open: Sequence[bool]) -> int:
+    def draw(self, place: int, are_open: tuple[bool, ...]) -> int:
         """Return the number of a dataset that is open.
 
         Args:
@@ -98,12 +102,12 @@ class Draws:
         if block != self._block:
             random = Random(f"{self._key}/{block}")  # noqa: S311 - no secret depends on it
             self._block, self._numbers = block, [random.random() for _ in range(_BLOCK)]
-        weights = [
-            w if is_open else 0.0 for w, is_open in zip(self._weights, are_open, strict=True)
-        ]
-        sums = list(accumulate(weights))
-        found = bisect(sums, self._numbers[within] * sums[-1])
-        return min(found, max(number for number, one in enumerate(weights) if one))
+        if are_open != self._open:
+            self._open = are_open
+            self._sums = list(accumulate(map(mul, self._weights, are_open)))
+            self._last = max(number for number, is_open in enumerate(are_open) if is_open)
+        # A product may be rounded up to the sum of all.
+        return min(bisect(self._sums, self._numbers[within] * self._sums[-1]), self._last)
 
 
 class MixPass:
@@ -138,11 +142,12 @@ class MixPass:
         if state:
             self.given, self._drawn, self._ends = state.given, state.draws, list(state.ends)
         self._has_given = [state is not None] * len(datasets)  # in its present pass, or may have
+        self._open = self._can_be_drawn()
         self._samples: list[Iterator[Any]] = []
         for number, dataset in enumerate(self._datasets):
             if state:
                 dataset.load_state_dict(dict(state.datasets[number]))
-            self._samples.append(self._begun(number) if self._is_open(number) else iter(()))
+            self._samples.append(self._begun(number) if self._open[number] else iter(()))
 
     def __iter__(self) -> MixPass:
         return self
@@ -151,7 +156,7 @@ class MixPass:
         if self._progress.refusal:  # the state that was loaded does not fit
             raise self._progress.refusal
         while not self._is_over():
-            number = self._draws.draw(self._drawn, list(map(self._is_open, range(len(self._ends)))))
+            number = self._draws.draw(self._drawn, self._open)
             self._drawn += 1
             for sample in self._samples[number]:
                 self.given += 1
@@ -167,8 +172,8 @@ class MixPass:
         states = tuple(dataset.state_dict() for dataset in self._datasets)
         return MixState(self._epoch, self.given, self._drawn, tuple(self._ends), states)
 
-    def _is_open(self, number: int) -> bool:
-        return self._stop != "all" or not self._ends[number]
+    def _can_be_drawn(self) -> tuple[bool, ...]:
+        return tuple(self._stop != "all" or not ends for ends in self._ends)
 
     def _is_over(self) -> bool:
         if self._stop is None:
@@ -187,6 +192,7 @@ class MixPass:
             ValueError: It begins again and has nothing.
         """
         self._ends[number] += 1
+        self._open = self._can_be_drawn()
         if self._stop == "all" or self._is_over():
             return
         if not self._has_given[number]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aisdatapipes.shards.decoding import Decode, SampleDecoder
+from aisdatapipes.urls import parse_url
 
 __all__ = ["PairDecoder", "ZeroDict"]
 
@@ -47,6 +48,11 @@ class ZeroDict(dict[str, Any]):
         self.url = url
         for extension in keys:
             self.setdefault(extension, b"")
+
+    @property
+    def bucket(self) -> str:
+        """URL of the shard's bucket, ``provider://bucket``, with its namespace if it has one."""
+        return parse_url(self.url).bucket_url
 
 
 class PairDecoder:

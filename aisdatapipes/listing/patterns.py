@@ -92,13 +92,13 @@ class Pattern:
     ) -> tuple[Iterator[_T], list[str]]:
         """Return what is meant, in the order of the members, and those of several without any.
 
-        Of a single member, lazily; of several, all is looked at first.
+        Of a single glob, lazily; of several members, all is looked at first.
 
         Args:
             items: All that is under `prefixes`, in order.
             name_of: Returns the name of one.
         """
-        if len(self.members) == 1:
+        if len(self.members) == 1 and not self._plain:
             return (one for one in items if self._place(name_of(one), are_names=False) == 0), []
         found = [one for one in items if self._place(name_of(one), are_names=False) is not None]
         are_names = any(name_of(one) in self._plain for one in found)
@@ -112,13 +112,13 @@ class Pattern:
 
     def _place(self, name: str, *, are_names: bool) -> int | None:
         """Return the number of the first member that means a name, None if none does."""
-        known = (self._rests.get(name[:length], ()) for length in self._lengths)
-        places = (
-            place
-            for place, rest in chain.from_iterable(known)
-            if (rest.fullmatch(name) if rest else not are_names or name == self.members[place])
-        )
-        return min(places, default=None)
+        found = None
+        for length in self._lengths:
+            for place, rest in self._rests.get(name[:length], ()):
+                is_meant = rest.fullmatch(name) if rest else not are_names or len(name) == length
+                if is_meant and (found is None or place < found):
+                    found = place
+        return found
 
 
 def expand_braces(text: str) -> Iterator[str]:
