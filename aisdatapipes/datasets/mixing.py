@@ -79,7 +79,7 @@ class Draws:
     Example:
         >>> draws = Draws([3, 1], "0/0/0")
         >>> [draws.draw(place, (True, True)) for place in range(8)]
-        [1, 1, 0, 0, 0, 0, 0, 0]
+        [0, 0, 0, 0, 1, 0, 1, 1]
     """
 
     def __init__(self, weights: Sequence[float], key: str) -> None:
