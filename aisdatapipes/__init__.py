@@ -24,7 +24,9 @@ from aisdatapipes.datapipes import (
     AISFileLoader,
     AISFileLoaderIterDataPipe,
     AISProgress,
+    AISSampleDecoder,
     AISSampleLoader,
+    AISSampleTuples,
     AISSourceLister,
 )
 from aisdatapipes.datasets import (
@@ -35,6 +37,7 @@ from aisdatapipes.datasets import (
     AISDataset,
     AISIterDataset,
     AISMapDataset,
+    AISMixDataset,
     AISMultiShardStream,
     AISParallelMapDataset,
     AISShardReader,
@@ -42,6 +45,7 @@ from aisdatapipes.datasets import (
 )
 from aisdatapipes.distributed.sharding import Sharding
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
+from aisdatapipes.manifests.object_name import ObjectName
 from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.options import ReadOptions
 from aisdatapipes.samplers import DynamicBatchSampler
@@ -58,16 +62,20 @@ __all__ = [
     "AISFileLoaderIterDataPipe",
     "AISIterDataset",
     "AISMapDataset",
+    "AISMixDataset",
     "AISMultiShardStream",
     "AISParallelMapDataset",
     "AISProgress",
+    "AISSampleDecoder",
     "AISSampleLoader",
+    "AISSampleTuples",
     "AISShardReader",
     "AISSourceLister",
     "Counters",
     "DynamicBatchSampler",
     "Manifest",
     "ManifestEntry",
+    "ObjectName",
     "ReadOptions",
     "Settings",
     "Sharding",

@@ -7,6 +7,7 @@
     │   └── EndpointError
     ├── BucketNotFoundError            ErrBckNotFound (SDK), FileNotFoundError; status 404
     │   └── RemoteBucketNotFoundError  ErrRemoteBckNotFound (SDK)
+    ├── NoObjectsError                 FileNotFoundError
     ├── ObjectNotFoundError            ErrObjNotFound (SDK), FileNotFoundError; status 404
     ├── ETLNotFoundError               ErrETLNotFound (SDK), LookupError; status 404
     ├── ETLFailedError                 RuntimeError; status as the ETL has it
@@ -19,6 +20,7 @@
     ├── ChecksumError                  OSError
     │   └── NoChecksumError
     ├── BadArchiveError                tarfile.ReadError
+    ├── DecodingError                  ValueError
     ├── StateMismatchError             ValueError
     ├── ManifestError                  ValueError
     ├── UnequalStreamsError            ValueError
@@ -36,6 +38,8 @@ Three tuples say what an error means for what is done next, and nothing else dec
 * `UNREADABLE`: it is about this one object, which cannot be read as it is. All others say nothing
   of the object: the cluster fails or refuses (a status of 5xx, a time-out, a connection that
   broke, a bucket that is gone, no access). What is unknown then must not count as nothing.
+
+One warning is here too: `NoObjectsWarning`, a `UserWarning`.
 
 Each class is built from one ready-made message. That is also what keeps its type on the way
 out of a DataLoader worker: torch rebuilds a worker's error from a single string there.
@@ -79,6 +83,7 @@ __all__ = [
     "ClusterTimeoutError",
     "ClusterUnreachableError",
     "CutArchiveError",
+    "DecodingError",
     "ETLFailedError",
     "ETLNotFoundError",
     "EndpointError",
@@ -86,6 +91,8 @@ __all__ = [
     "InvalidURLError",
     "ManifestError",
     "NoChecksumError",
+    "NoObjectsError",
+    "NoObjectsWarning",
     "ObjectBusyError",
     "ObjectChangedError",
     "ObjectNotFoundError",
@@ -147,6 +154,14 @@ class ObjectNotFoundError(AISPipeError, ErrObjNotFound, FileNotFoundError):
     status_code = 404
 
 
+class NoObjectsError(AISPipeError, FileNotFoundError):
+    """Nothing begins with a prefix, or a pattern has names without an object, and may not."""
+
+
+class NoObjectsWarning(UserWarning):
+    """Nothing begins with a prefix, or a pattern has names without an object."""
+
+
 class ETLNotFoundError(AISPipeError, ErrETLNotFound, LookupError):
     """The cluster runs no ETL of this name."""
 
@@ -197,6 +212,10 @@ class NoChecksumError(ChecksumError):
 
 class BadArchiveError(AISPipeError, tarfile.ReadError):
     """A shard is no tar archive, or one that cannot be read as samples."""
+
+
+class DecodingError(AISPipeError, ValueError):
+    """A file of a sample cannot be decoded."""
 
 
 class StateMismatchError(AISPipeError, ValueError):

@@ -40,6 +40,7 @@ ROOMS_OF = {
     "urllib3": {"client", "reading"},
     "tenacity": {"client"},
     "xxhash": {"reading"},
+    "webdataset": {"shards"},
     "typing_extensions": ROWS[4],
     "filelock": {"testing"},
     "tqdm": {"metrics", "demo"},

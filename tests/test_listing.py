@@ -43,7 +43,8 @@ def test_a_prefix_selects(filled: Bucket, ais_cluster: LocalCluster) -> None:
     assert listed(filled, "/b", endpoint) == ["b.txt", "b/1", "b/2"]
     assert listed(filled, "/b/", endpoint) == ["b/1", "b/2"]
     assert listed(filled, "/a b#?", endpoint) == ["a b#?"]
-    assert listed(filled, "/nothing", endpoint) == []
+    with pytest.warns(errors.NoObjectsWarning, match="nothing: is the prefix right"):
+        assert listed(filled, "/nothing", endpoint) == []
 
 
 def test_prefixes_are_listed_one_after_another(filled: Bucket, ais_cluster: LocalCluster) -> None:

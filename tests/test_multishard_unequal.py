@@ -24,6 +24,7 @@ SHIFTED = {"a": [4, 3, 5], "b": [4, 5, 3]}
 Sizes = dict[str, Sequence[int]]
 
 
+@pytest.mark.filterwarnings("ignore:no objects in")  # a stream without a shard
 @pytest.mark.parametrize(
     ("sizes", "ended"),
     [
@@ -104,6 +105,7 @@ def test_streams_need_equally_many_shards(
     assert faults.count("GET /v1/objects/") == 0
 
 
+@pytest.mark.filterwarnings("ignore:no objects in")  # a stream without a shard
 @pytest.mark.parametrize(
     ("workers", "options"),
     [

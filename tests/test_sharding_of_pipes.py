@@ -110,7 +110,7 @@ def _read_in_rank(prefixes: list[str], kind: str) -> tuple[list[str], list[str]]
 
 @pytest.mark.parametrize("kind", ["objects, filtered", "samples, filtered behind"])
 def test_ranks_that_read_the_same(prefixes: list[str], kind: str) -> None:
-    """Without a DataLoader nobody tells the filter, which is warned of once; with one, all is well."""
+    """Without a DataLoader nobody tells the filter, which is warned of; with one, all is well."""
     (one, warned), (two, warned_too) = run_ranks(2, _read_in_rank, prefixes, kind)
     assert len(warned) == len(warned_too) == 1
     assert "each of 2 rank(s) with 1 worker(s)" in warned[0]

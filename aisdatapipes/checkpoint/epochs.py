@@ -105,15 +105,15 @@ class Epochs:
         """Whether each epoch has an order of its own."""
         return self._identity.shuffle
 
-    def set_epoch(self, epoch: int) -> None:
-        """Set the number of the epoch that comes next, here and in the workers.
+    def set_epoch(self, epoch: int, turn: int = 0) -> None:
+        """Set the number of the epoch that comes next, and its turn, here and in the workers.
 
         Raises:
             ValueError: `epoch` is negative.
         """
         if epoch < 0:
             raise ValueError(f"epoch is {epoch}: epochs count from 0")
-        self._board.set_epoch(epoch)
+        self._board.set_epoch(epoch, turn)
 
     def world(self) -> World:
         """Return which of the workers this process is."""

@@ -82,9 +82,9 @@ class LoaderBoard:
         """Return what the next pass will find, if nothing more is said."""
         return Pass(**self._read()["next"])
 
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next."""
-        self._say(epoch=epoch, turn=0, is_set=True)
+    def set_epoch(self, epoch: int, turn: int = 0) -> None:
+        """Say which epoch comes next, and which turn of it."""
+        self._say(epoch=epoch, turn=turn, is_set=True)
 
     def load_state(self, state: Mapping[str, Any], epoch: int, turn: int) -> None:
         """Say where the next pass begins, in this process or in the workers of a loader."""

@@ -26,6 +26,10 @@ class AISFileLister(FunctionalNames, IterDataPipe[str]):
     ``ais://@uuid#namespace/bucket/``. Yields URLs of objects, in the order of their names,
     lazily: page after page of the cluster's listing.
 
+    A prefix that no name begins with is a pattern: ``ais://coco/train-{0000..0099}.tar``, or a
+    glob, ``ais://coco/train-*.tar``, whose ``*`` stops at a slash and whose ``**`` does not. Braces
+    yield in their order, after all of it is listed.
+
     Every worker lists all of it; put ``.sharding_filter()`` behind, before the loader.
 
     Args:
@@ -33,9 +37,12 @@ class AISFileLister(FunctionalNames, IterDataPipe[str]):
         url: Address of the cluster, ``http://host:port``; default ``$AIS_ENDPOINT``.
         length: What ``len()`` answers; -1 for unknown, so that ``len()`` raises `TypeError`.
         settings: Time-outs and retries.
+        allow_empty: Whether a prefix, or a name that braces stand for, may have no object: True,
+            or False, which raises; None warns, with a `NoObjectsWarning`.
 
     Raises:
         EndpointError: At construction: no endpoint, or none of an HTTP server.
+        NoObjectsError: While iterating: there is no object, and `allow_empty` is False.
         InvalidURLError: While iterating: a prefix is no URL of a bucket.
         BucketNotFoundError: While iterating: the cluster has no such bucket.
         ClusterUnreachableError: While iterating: nothing answers at the endpoint.
@@ -57,15 +64,17 @@ class AISFileLister(FunctionalNames, IterDataPipe[str]):
         length: int = -1,
         *,
         settings: Settings | None = None,
+        allow_empty: bool | None = None,
     ) -> None:
         self.source_datapipe = as_pipe(source_datapipe)
         self.url = resolve_endpoint(url)
         self.length = length
         self.settings = settings or Settings()
+        self.allow_empty = allow_empty
 
     def __iter__(self) -> Iterator[str]:
         for prefix in self.source_datapipe:
-            yield from list_urls(prefix, self.url, self.settings)
+            yield from list_urls(prefix, self.url, self.settings, allow_empty=self.allow_empty)
 
     def __len__(self) -> int:
         if self.length < 0:
@@ -81,12 +90,14 @@ class AISSourceLister(FunctionalNames, IterDataPipe[str]):
 
     Args:
         ais_sources: Sources, or one: `Bucket`, `ObjectGroup` or `Object` of the SDK.
-        prefix: Only objects whose names begin so.
+        prefix: Only objects whose names begin so; or a pattern, see `AISFileLister`.
         etl_name: ETL that the URLs ask the cluster to apply to every object.
         etl: The SDK's ``ETLConfig`` in its place: with arguments, or with a pipeline of ETLs.
+        allow_empty: As for `AISFileLister`.
 
     Raises:
         ValueError: At construction: both `etl_name` and `etl` are given.
+        NoObjectsError: While iterating: a source has no object, and `allow_empty` is False.
         TypeError: While iterating: a source is none of the three.
         BucketNotFoundError: While iterating: the cluster has no such bucket.
 
@@ -109,12 +120,16 @@ class AISSourceLister(FunctionalNames, IterDataPipe[str]):
         etl_name: str | None = None,
         *,
         etl: ETLConfig | None = None,
+        allow_empty: bool | None = None,
     ) -> None:
         self.sources = ais_sources if isinstance(ais_sources, Iterable) else [ais_sources]
         self.prefix = prefix
         self.etl_name = etl_name
         self._etl = ETLCall.of(etl_name, etl)
+        self.allow_empty = allow_empty
 
     def __iter__(self) -> Iterator[str]:
         for source in self.sources:
-            yield from list_source_urls(source, self.prefix, self._etl)
+            yield from list_source_urls(
+                source, self.prefix, self._etl, allow_empty=self.allow_empty
+            )

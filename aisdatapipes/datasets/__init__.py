@@ -6,6 +6,7 @@ from aisdatapipes.datasets.iterable import AISIterDataset
 from aisdatapipes.datasets.iterable_base import AISBaseIterDataset
 from aisdatapipes.datasets.map import AISDataset, AISMapDataset
 from aisdatapipes.datasets.map_base import AISBaseMapDataset
+from aisdatapipes.datasets.mix import AISMixDataset
 from aisdatapipes.datasets.multishard import AISMultiShardStream
 from aisdatapipes.datasets.parallel_map import AISParallelMapDataset
 from aisdatapipes.datasets.shard_reader import AISShardReader
@@ -19,6 +20,7 @@ __all__ = [
     "AISDataset",
     "AISIterDataset",
     "AISMapDataset",
+    "AISMixDataset",
     "AISMultiShardStream",
     "AISParallelMapDataset",
     "AISShardReader",

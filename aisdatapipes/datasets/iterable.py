@@ -12,6 +12,7 @@ from aisdatapipes.datasets.iterable_base import AISBaseIterDataset, IterKeywords
 from aisdatapipes.datasets.loader_length import length_for_caller
 from aisdatapipes.datasets.sources import PrefixMap, Sources
 from aisdatapipes.manifests.manifest import Manifest
+from aisdatapipes.manifests.object_name import ObjectName
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -24,8 +25,10 @@ T_co = TypeVar("T_co", covariant=True, default=tuple[str, bytes])
 class AISIterDataset(AISBaseIterDataset[T_co], Generic[T_co]):
     """Objects as ``(name, content)``, each rank and worker its slice, in the order of the sources.
 
-    Arguments, errors, state and the rest are those of `AISBaseIterDataset`. Type checkers know a
-    sample as ``tuple[str, bytes]``, or as what `transform` returns.
+    A name is an `ObjectName`: a text that also has the object's ``url`` and ``bucket``. Type
+    checkers know a sample as ``tuple[str, bytes]``, or as what `transform` returns.
+
+    Arguments, errors, state and the rest are those of `AISBaseIterDataset`.
 
     Args:
         ais_source_list: See `AISBaseIterDataset`, as for all others.
@@ -79,5 +82,6 @@ class AISIterDataset(AISBaseIterDataset[T_co], Generic[T_co]):
         """
         return length_for_caller(self._epochs.worker_sizes)
 
-    def _samples(self, progress: Progress) -> Iterator[tuple[str, bytes]]:
-        return ((entry.name, content) for entry, content in super()._samples(progress))
+    def _samples(self, progress: Progress) -> Iterator[tuple[ObjectName, bytes]]:
+        samples = super()._samples(progress)
+        return ((ObjectName(entry.name, entry.url), content) for entry, content in samples)

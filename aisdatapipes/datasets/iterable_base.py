@@ -67,7 +67,8 @@ class AISBaseIterDataset(OldIterHooks, ResumableDataset[T_co], Generic[T_co]):
 
             - Where: ``etl``, the SDK's ``ETLConfig`` in place of `etl_name`, with arguments or
               with a pipeline of ETLs; ``client_url``, the address of the cluster, default that of
-              the first source, if there is one, or ``$AIS_ENDPOINT``; ``settings``.
+              the first source, if there is one, or ``$AIS_ENDPOINT``; ``settings``;
+              ``allow_empty``, and patterns in place of prefixes, as for `Manifest.build`.
             - Ranks and workers: the fields of `Sharding`, or ``sharding=Sharding(...)``.
               ``partition_sources_by_worker`` is AIStore's and changes nothing: no worker lists.
             - Reading: the fields of `ReadOptions`, or ``read=ReadOptions(...)``.

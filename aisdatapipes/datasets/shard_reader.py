@@ -16,7 +16,7 @@ from aisdatapipes.datasets.equal_steps import EqualSteps
 from aisdatapipes.datasets.loader_length import length_for_caller
 from aisdatapipes.datasets.resumable import ResumableDataset
 from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, SourceKeywords, Sources
-from aisdatapipes.datasets.zero_dict import ZeroDict
+from aisdatapipes.datasets.zero_dict import PairDecoder, ZeroDict
 from aisdatapipes.distributed.partition import Uneven
 from aisdatapipes.distributed.sharding import Sharding
 from aisdatapipes.distributed.shared_once import SharedOnce
@@ -26,6 +26,7 @@ from aisdatapipes.keywords import known, refuse_unknown
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.reading.options import OnError
 from aisdatapipes.shards.counting import count_shards, readable
+from aisdatapipes.shards.decoding import Decode
 from aisdatapipes.shards.shard_slice import ShardSlice, ShardSource
 from aisdatapipes.tar import Sample
 
@@ -56,6 +57,7 @@ class ShardKeywords(SourceKeywords, RankKeywords, total=False):
     on_error: OnError
     max_errors: int | None
     partition_sources_by_worker: bool
+    decode: Decode | None
 
 
 class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
@@ -86,9 +88,10 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
             place of empty files for those seen so far; see `ZeroDict`.
         options: What else may be given, by name: the fields of `Sharding` but for
             ``loader_batch_size``, or ``sharding=``; ``on_error`` and ``max_errors``; ``etl``,
-            ``client_url`` and ``settings``; ``partition_sources_by_worker``; all as for
-            `AISBaseIterDataset`. Ranks get whole
-            shards, whose numbers of samples differ. Where there are several ranks,
+            ``client_url``, ``settings``, ``allow_empty`` and ``partition_sources_by_worker``; all
+            as for `AISBaseIterDataset`; and ``decode``, how files are decoded before `transform`:
+            ``"pil"``, ``"torchrgb"``, …, a handler, or several, see `AISSampleDecoder`. Ranks get
+            whole shards, whose numbers of samples differ. Where there are several ranks,
             ``uneven="pad"`` repeats samples so that the workers of the same number make equally
             many steps in all of them, and DDP never waits in vain; ``"drop"`` leaves some out,
             for the same. For both it is counted once for the job how many samples each shard
@@ -131,6 +134,8 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
         if shuffle_buffer < 1:
             raise ValueError(f"shuffle_buffer is {shuffle_buffer}, it must be 1 or more")
         sharding = Sharding.of(known(options, RankKeywords))
+        if (decode := options.get("decode")) is not None:
+            transform = PairDecoder(decode, transform)
         source = DatasetSource.of(bucket_list, prefix_map, etl_name, urls_list, manifest, options)
         self.manifest, self.client_url = source.manifest, source.endpoint
         reader = source.reader

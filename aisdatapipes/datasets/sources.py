@@ -41,9 +41,10 @@ class ClusterKeywords(TypedDict, total=False):
 
 
 class SourceKeywords(ClusterKeywords, total=False):
-    """The same, and its address."""
+    """The same, its address, and whether a prefix may have no objects: None warns."""
 
     client_url: str | None
+    allow_empty: bool | None
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,12 @@ class DatasetSource:
             )
         if manifest is None:
             manifest = Manifest.build(
-                urls, sources, prefix_map, client_url=client_url, settings=settings
+                urls,
+                sources,
+                prefix_map,
+                client_url=client_url,
+                settings=settings,
+                allow_empty=keywords.get("allow_empty"),
             )
         elif urls or sources or prefix_map:
             raise ValueError(

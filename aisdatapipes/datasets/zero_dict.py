@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-__all__ = ["ZeroDict"]
+from aisdatapipes.shards.decoding import Decode, SampleDecoder
+from aisdatapipes.urls import parse_url
+
+__all__ = ["PairDecoder", "ZeroDict"]
 
 
-class ZeroDict(dict[str, bytes]):
+class ZeroDict(dict[str, Any]):
     """Files by extension; those that the sample does not have are there, and empty.
 
     torch's default collate function makes one dictionary of lists of a batch, and needs the same
@@ -19,7 +23,7 @@ class ZeroDict(dict[str, bytes]):
     matters, use `AISShardReader` with ``strict=True``, which raises instead.
 
     Args:
-        files: Content by extension.
+        files: Content by extension; decoded, where that was asked for.
         keys: Extensions to have.
         key: The sample's key: directory, and name up to the first dot.
         url: The shard's.
@@ -37,10 +41,39 @@ class ZeroDict(dict[str, bytes]):
     """
 
     def __init__(
-        self, files: Mapping[str, bytes], keys: Iterable[str] = (), key: str = "", url: str = ""
+        self, files: Mapping[str, Any], keys: Iterable[str] = (), key: str = "", url: str = ""
     ) -> None:
         super().__init__(files)
         self.key = key
         self.url = url
         for extension in keys:
             self.setdefault(extension, b"")
+
+    @property
+    def bucket(self) -> str:
+        """URL of the shard's bucket, ``provider://bucket``, with its namespace if it has one."""
+        return parse_url(self.url).bucket_url
+
+
+class PairDecoder:
+    """Decodes the files in pairs of basename and `ZeroDict`.
+
+    Args:
+        decode: How; see `SampleDecoder`.
+        transform: Called with the pair, returns what comes in its place; None for nothing.
+    """
+
+    def __init__(self, decode: Decode, transform: Callable[[Any], Any] | None) -> None:
+        self._decoder = SampleDecoder(decode)
+        self._transform = transform
+
+    def __call__(self, pair: tuple[str, ZeroDict]) -> Any:
+        """Return the pair decoded, and transformed.
+
+        Raises:
+            DecodingError: A file cannot be decoded.
+        """
+        basename, files = pair
+        decoded = self._decoder(files.url, files.key, files)
+        pair = basename, ZeroDict(decoded, (), files.key, files.url)
+        return self._transform(pair) if self._transform else pair

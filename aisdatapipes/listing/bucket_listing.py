@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from operator import attrgetter
 from urllib.parse import urlencode
 
 from aistore.sdk import ListObjectFlag
@@ -13,6 +14,7 @@ from aisdatapipes.client.connection import bucket_for, sdk_object
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
+from aisdatapipes.listing.matching import matching
 from aisdatapipes.listing.pages import name_bytes
 from aisdatapipes.listing.pagination import PagedListing
 from aisdatapipes.types import AISSource, Bucket, Object, ObjectGroup, Provider, Source
@@ -24,22 +26,28 @@ __all__ = [
     "list_sizes",
     "list_source_urls",
     "list_urls",
+    "matching_names",
     "url_of",
 ]
 
 
-def list_urls(prefix_url: str, endpoint: str, settings: Settings) -> Iterator[str]:
+def list_urls(
+    prefix_url: str, endpoint: str, settings: Settings, *, allow_empty: bool | None = None
+) -> Iterator[str]:
     """Yield the URL of every object under a prefix, in the order of the names.
 
     Lazy: a page of names is requested when the one before it is used up.
 
     Args:
         prefix_url: ``provider://bucket[/prefix]``; the URLs keep its spelling of the provider.
+            The prefix may be a pattern, see `matching`.
         endpoint: Address of the cluster.
         settings: Time-outs, retries and page size.
+        allow_empty: See `matching`, as for all others.
 
     Raises:
         InvalidURLError: `prefix_url` is no URL, or the full URL of one object.
+        NoObjectsError: There is no object, and `allow_empty` is False.
         BucketNotFoundError: The cluster has no such bucket.
     """
     parsed = parse_url(prefix_url)
@@ -49,12 +57,18 @@ def list_urls(prefix_url: str, endpoint: str, settings: Settings) -> Iterator[st
         )
     bucket_url = format_url(replace(parsed, name=""))
     bucket = bucket_for(parsed, endpoint, settings)
-    for entry in _list_entries(bucket, parsed, endpoint, settings.page_size):
+    page_size = settings.page_size
+    for entry in _list_matching(bucket, parsed, endpoint, page_size, allow_empty=allow_empty):
         yield bucket_url + entry.n
 
 
 def list_sizes(
-    bucket: Bucket, url: ParsedURL, endpoint: str, page_size: int = 0
+    bucket: Bucket,
+    url: ParsedURL,
+    endpoint: str,
+    page_size: int = 0,
+    *,
+    allow_empty: bool | None = None,
 ) -> Iterator[tuple[str, int]]:
     """Yield name and bytes of every object under a prefix, in the order of the names.
 
@@ -62,45 +76,59 @@ def list_sizes(
 
     Args:
         bucket: Its client sends the requests.
-        url: The bucket, with the prefix as its name.
+        url: The bucket, with the prefix or pattern as its name.
         endpoint: Address of the cluster, for the messages of errors.
         page_size: Names on a page; 0 for as many as the bucket's backend gives.
+        allow_empty: See `matching`.
 
     Raises:
         BucketNotFoundError: The cluster has no such bucket.
+        NoObjectsError: There is no object, and `allow_empty` is False.
     """
-    for entry in _list_entries(bucket, url, endpoint, page_size, "name,size"):
+    entries = _list_matching(bucket, url, endpoint, page_size, "name,size", allow_empty=allow_empty)
+    for entry in entries:
         yield entry.n, entry.s
 
 
-def list_source_urls(source: Source, prefix: str = "", etl: ETLCall | None = None) -> Iterator[str]:
+def list_source_urls(
+    source: Source,
+    prefix: str = "",
+    etl: ETLCall | None = None,
+    *,
+    allow_empty: bool | None = None,
+) -> Iterator[str]:
     """Yield the full URL of every object in one of the SDK's sources.
 
     Args:
         source: A `Bucket`, an `ObjectGroup` or an `Object`. Its own client sends the requests.
-        prefix: Only objects whose names begin so; applied to groups and single objects too,
-            where the SDK's ``list_urls`` ignores it.
+        prefix: Only objects whose names begin so, or a pattern; applied to groups and single
+            objects too, where the SDK's ``list_urls`` ignores it.
         etl: What the URLs are to ask ETLs for.
+        allow_empty: See `matching`.
 
     Raises:
         TypeError: `source` is none of the three.
         BucketNotFoundError: The cluster has no such bucket.
+        NoObjectsError: There is no object, and `allow_empty` is False.
     """
     # Not by the SDK: its `get_url` forgets pipelines, and writes arguments as Python's repr.
     query = f"&{urlencode(etl.fields())}" if etl else ""
-    for item in _list_source_objects(source, prefix):
+    for item in _list_source_objects(source, prefix, allow_empty):
         yield item.get_url() + query
 
 
-def _list_source_objects(source: Source, prefix: str) -> Iterator[Object]:
+def _list_source_objects(source: Source, prefix: str, allow_empty: bool | None) -> Iterator[Object]:
     if isinstance(source, Bucket):
-        for entry in _list_entries(source, url_of(source, prefix), endpoint_of(source)):
+        url = url_of(source, prefix)
+        for entry in _list_matching(source, url, endpoint_of(source), allow_empty=allow_empty):
             yield sdk_object(source, entry.n)
     elif isinstance(source, ObjectGroup):
-        names = (name for name in source.list_names() if name.startswith(prefix))
-        yield from map(source.bck.object, names)
+        url, names = url_of(source.bck, prefix), source.list_names()
+        yield from map(source.bck.object, matching_names(url, names, allow_empty=allow_empty))
     elif isinstance(source, Object):
-        yield from [source] if source.name.startswith(prefix) else []
+        url = replace(parse_url(source.get_url()), name=prefix, endpoint="")
+        # One that is left out is the filter's doing; no listing came out empty.
+        yield from (source for _ in matching_names(url, [source.name], allow_empty=True))
     else:
         raise TypeError(
             f"cannot list a {type(source).__name__}: an AIS source is a Bucket, an ObjectGroup "
@@ -125,8 +153,36 @@ def list_members(shard: ParsedURL, endpoint: str, settings: Settings) -> Iterato
             yield entry.n.removeprefix(folder), entry.s
 
 
+def matching_names(
+    url: ParsedURL, names: Iterable[str], *, allow_empty: bool | None
+) -> Iterator[str]:
+    """Yield those of some names that a prefix or pattern means, which is the name in `url`."""
+
+    def under(prefix: str) -> Iterator[str]:
+        return (name for name in names if name.startswith(prefix))
+
+    return matching(url.name, under, str, format_url(url), allow_empty=allow_empty)
+
+
+def _list_matching(
+    bucket: Bucket,
+    url: ParsedURL,
+    endpoint: str,
+    page_size: int = 0,
+    props: str = "name",
+    *,
+    allow_empty: bool | None,
+) -> Iterator[BucketEntry]:
+    """Yield the entries that the prefix or pattern in `url` means."""
+
+    def under(prefix: str) -> Iterator[BucketEntry]:
+        return _list_entries(bucket, replace(url, name=prefix), endpoint, page_size, props)
+
+    return matching(url.name, under, attrgetter("n"), format_url(url), allow_empty=allow_empty)
+
+
 def _list_entries(
-    bucket: Bucket, url: ParsedURL, endpoint: str, page_size: int = 0, props: str = "name"
+    bucket: Bucket, url: ParsedURL, endpoint: str, page_size: int, props: str
 ) -> Iterator[BucketEntry]:
     """Yield the entries whose names begin with ``url.name``, in order.
 

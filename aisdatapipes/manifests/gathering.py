@@ -45,11 +45,11 @@ class _FirstTime:
     """Leaves out what has come before.
 
     Of prefixes alone no name has to be kept: what comes again begins with an earlier prefix.
-    Where names are given for a bucket, all that came from it are kept until the end.
+    Where names or patterns are given for a bucket, all that came from it are kept until the end.
     """
 
     def __init__(self, selections: list[Selection]) -> None:
-        named = [one.bucket_key for one in selections if not one.bucket]
+        named = [one.bucket_key for one in selections if not one.is_prefix]
         self._names: dict[tuple, set[str]] = {key: set() for key in named}
         self._prefixes: dict[tuple, list[str]] = {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -22,8 +21,6 @@ from aisdatapipes.types import Source
 from aisdatapipes.urls import ParsedURL, format_url, parse_object_url, parse_url
 
 __all__ = ["Manifest", "ManifestEntry"]
-
-_logger = logging.getLogger(__name__)
 
 
 class ManifestEntry(NamedTuple):
@@ -91,20 +88,27 @@ class Manifest:
         *,
         client_url: str | None = None,
         settings: Settings | None = None,
+        allow_empty: bool | None = None,
     ) -> Manifest:
         """List what is under URLs and in sources, in this order, each object once.
 
         The listing is done now. In a job of several ranks, one lists for all of them.
 
         Args:
-            urls_list: Prefix ``provider://bucket[/prefix]``, or several.
+            urls_list: Prefix ``provider://bucket[/prefix]``, or several. Where no name begins so,
+                it is a pattern: ``train-{0000..0099}.tar`` has the names of objects, if there is
+                one of them, else prefixes; a glob has ``*``, ``?``, ``[a-f]``, which stop at a
+                slash, or ``**``, and is compared with whole names.
             ais_source_list: `Bucket`, `ObjectGroup` or `Object` of the SDK, or several; their
                 own clients ask.
             prefix_map: Sources, to the prefix or prefixes that names begin with; None for all.
-                It holds for every equal source, be it the same Python object or not.
+                It holds for every equal source, be it the same Python object or not. Prefixes may
+                be patterns.
             client_url: Address of the cluster; default that of the first source, if there is
                 one, or ``$AIS_ENDPOINT``.
             settings: Time-outs, retries and page size of the listing of `urls_list`.
+            allow_empty: Whether a prefix, or a member of a pattern, may have no object: False
+                raises, None warns, with a `NoObjectsWarning`, in the rank that lists.
 
         Raises:
             ValueError: Neither URLs nor sources are given, or `prefix_map` has a key that is
@@ -112,15 +116,18 @@ class Manifest:
             TypeError: A source is none of the three kinds.
             InvalidURLError: A URL is not that of a bucket or prefix.
             BucketNotFoundError: A cluster has no such bucket.
+            NoObjectsError: A prefix has no object, and `allow_empty` is False.
             ClusterUnreachableError: Nothing answers at an endpoint.
+
+        Example:
+            >>> Manifest.build("ais://caltech256/00{2,4}.*/*.jpg").names()[1:]
+            ['002.american-flag/002_0002.jpg', '004.baseball-bat/004_0001.jpg']
         """
+        settings = settings or Settings()
         endpoint, selections = select(
-            urls_list, ais_source_list, prefix_map, client_url, settings or Settings()
+            urls_list, ais_source_list, prefix_map, client_url, settings, allow_empty=allow_empty
         )
-        manifest = cls._of(selections, endpoint)
-        if not len(manifest):
-            _logger.warning("no objects in %s: is the prefix right?", _listed(selections))
-        return manifest
+        return cls._of(selections, endpoint)
 
     @classmethod
     def from_urls(cls, urls: Iterable[str]) -> Manifest:
@@ -247,8 +254,3 @@ def _prefix_of(bucket: BucketReference) -> str | ParsedURL:
     if not bucket.cluster:
         return f"{bucket.bucket_url}/"
     return replace(parse_url(bucket.bucket_url), endpoint=bucket.cluster)
-
-
-def _listed(selections: list[Selection]) -> str:
-    texts = [str(selection) for selection in selections[:3]]
-    return ", ".join([*texts, "…"] if len(selections) > len(texts) else texts)

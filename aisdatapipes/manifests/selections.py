@@ -10,7 +10,8 @@ from operator import attrgetter
 from aisdatapipes.client.connection import bucket_for, resolve_endpoint
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import InvalidURLError
-from aisdatapipes.listing.bucket_listing import endpoint_of, list_sizes, url_of
+from aisdatapipes.listing.bucket_listing import endpoint_of, list_sizes, matching_names, url_of
+from aisdatapipes.listing.patterns import Pattern
 from aisdatapipes.types import AISSource, Bucket, Object, ObjectGroup, Source
 from aisdatapipes.urls import ParsedURL, parse_object_url, parse_url
 
@@ -34,6 +35,7 @@ class Selection:
         endpoint: Address of the cluster that the listing is asked of.
         page_size: Names on a page of the listing.
         names: The names, where they are given; nothing is listed then.
+        allow_empty: Whether there may be none: None warns.
     """
 
     url: ParsedURL
@@ -42,6 +44,12 @@ class Selection:
     endpoint: str = ""
     page_size: int = 0
     names: tuple[str, ...] = ()
+    allow_empty: bool | None = None
+
+    @property
+    def is_prefix(self) -> bool:
+        """Whether it has all objects whose names begin so, and no pattern is in question."""
+        return self.bucket is not None and not Pattern.is_one(self.url.name)
 
     @property
     def bucket_key(self) -> tuple[str, str, str, str, str]:
@@ -54,10 +62,14 @@ class Selection:
 
         Raises:
             BucketNotFoundError: The cluster has no such bucket.
+            NoObjectsError: There is none, and `allow_empty` is False.
         """
+        allow = self.allow_empty
         if self.bucket:
-            return list_sizes(self.bucket, self.url, self.endpoint, self.page_size)
-        return ((name, UNKNOWN_SIZE) for name in self.names if name.startswith(self.url.name))
+            url, page_size = self.url, self.page_size
+            return list_sizes(self.bucket, url, self.endpoint, page_size, allow_empty=allow)
+        names = matching_names(self.url, self.names, allow_empty=allow)
+        return ((name, UNKNOWN_SIZE) for name in names)
 
     def __str__(self) -> str:
         return f"{self.url.bucket_url}/{self.url.name}"
@@ -69,6 +81,8 @@ def select(
     prefix_map: PrefixMap | None,
     client_url: str | None,
     settings: Settings,
+    *,
+    allow_empty: bool | None = None,
 ) -> tuple[str, list[Selection]]:
     """Return a dataset's own endpoint, and what it selects: URLs first, then sources.
 
@@ -78,6 +92,7 @@ def select(
         prefix_map: Prefixes of sources; a key holds for every source equal to it.
         client_url: The endpoint; None for that of the first source, else ``$AIS_ENDPOINT``.
         settings: Time-outs, retries and page size for the URLs; sources have their own client.
+        allow_empty: Whether a prefix may have no objects: None warns.
 
     Raises:
         InvalidURLError: A URL is none, or the full URL of one object.
@@ -95,8 +110,10 @@ def select(
     endpoint = resolve_endpoint(client_url or (sources[0].endpoint if sources else None))
     selections = [_under(url, endpoint, settings) for url in urls]
     selections += _narrowed(sources, prefix_map or {})
+    clusters = ["" if one.endpoint == endpoint else one.endpoint for one in selections]
     return endpoint, [
-        replace(one, cluster="" if one.endpoint == endpoint else one.endpoint) for one in selections
+        replace(one, cluster=cluster, allow_empty=allow_empty)
+        for one, cluster in zip(selections, clusters, strict=True)
     ]
 
 
