@@ -21,7 +21,6 @@ from torchdata.nodes import (  # pyright: ignore[reportMissingImports]
     ParallelMapper,
     Prefetcher,
     StopCriteria,
-    Unbatcher,
 )
 
 from aisdatapipes.errors import ObjectNotFoundError, StateMismatchError
@@ -107,7 +106,7 @@ GRAPHS: list[Callable[[str], Any]] = [
     decoded,
     behind_a_prefetcher,
     samples,
-    lambda prefix: Unbatcher(Batcher(samples(prefix), 3, drop_last=False)),
+    lambda prefix: Batcher(samples(prefix), 3, drop_last=False),
     mixed,
 ]
 
