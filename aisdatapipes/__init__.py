@@ -18,9 +18,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 with warnings.catch_warnings():
-    # Torch warns when it is imported without NumPy, which nothing here needs.
+    # Torch warns once, at its import or at the first tensor, that there is no NumPy: nothing here
+    # needs it.
     warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
     import torch.utils.data
+
+    torch.tensor(0)
 
 from aisdatapipes import errors
 from aisdatapipes.checkpoint.merging import merge_states

@@ -57,7 +57,8 @@ def test_without_datapipes_of_torch_a_pipe_is_one_clear_error(asked: str) -> Non
 def test_numpy_is_not_needed_nor_missed() -> None:
     """The command line says nothing about NumPy where there is none."""
     hidden = "import sys; sys.modules['numpy'] = None; sys.argv[1:] = ['--help']\n"
-    assert not errors_of(f"{hidden}from aisdatapipes.cli import main\nmain()", "default")
+    tensor = "import aisdatapipes.samplers, torch; torch.tensor([1])\n"
+    assert not errors_of(f"{hidden}{tensor}from aisdatapipes.cli import main\nmain()", "default")
 
 
 def test_a_stateful_loader_can_be_made_where_warnings_are_errors() -> None:

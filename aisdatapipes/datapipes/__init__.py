@@ -7,7 +7,7 @@ Example:
     >>> from aisdatapipes.datapipes import AISFileLister, IterableWrapper, Mapper
     >>> urls = AISFileLister(IterableWrapper(["ais://coco/"]))
     >>> list(Mapper(urls, len))
-    [28]
+    [27]
 """
 
 import torch.utils.data

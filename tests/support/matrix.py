@@ -49,6 +49,7 @@ TOOLS = [
     "pillow",
     "pytest",
     "pytest-timeout",
+    "tqdm",
     "trustme",
 ]
 _VERSIONS = """
@@ -110,11 +111,12 @@ def run(stack: Stack, wheel: Path, folder: Path) -> tuple[str, bool]:
     subprocess.run([python, "-m", "venv", "--upgrade-deps", folder / "venv"], check=True)
     subprocess.run([*pip, str(wheel), *stack.pins, *lowest, *TOOLS], check=True)
     shutil.copytree(ROOT / "tests", folder / "tests")
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    for name in ("pyproject.toml", "README.md"):  # pytest's settings, and what test_docs imports
+        shutil.copy(ROOT / name, folder)
     began = time.monotonic()
     tests = [f"tests/{name}.py" for name in TESTS]
     done = subprocess.run(
-        [own, "-m", "pytest", "-q", *tests],
+        [own, "-m", "pytest", "-q", "--hypothesis-profile=ci", *tests],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder / "tests")},
         stdout=subprocess.PIPE,
