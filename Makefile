@@ -11,7 +11,7 @@ EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
 MINUTES ?= 20
 
-.PHONY: demo test laws lint format node bench clean
+.PHONY: demo test test-matrix laws lint format node bench clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -20,6 +20,10 @@ demo: node
 test: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
 	@$(VENV)/bin/python -m pytest -n 3 --dist worksteal
+
+# In fresh environments, one after the other, from the wheel: the Pythons have to be there.
+test-matrix: $(READY)
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.matrix
 
 # The laws of the datasets in new random cases, for MINUTES; the first seed is the test's id.
 laws: $(READY)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from aistore.sdk.errors import AISError
 from torch.utils.data import DataLoader
-from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import AuthnServer, LocalCluster
 from conftest import KEPT as NAMES
 from support.jwts import resign

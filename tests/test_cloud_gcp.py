@@ -7,9 +7,9 @@ import tarfile
 from collections.abc import Iterator
 
 import pytest
-from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes import AISFileLister, AISFileLoader, errors
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from support.cloud_contract import CloudContract, read
 from support.clouds import FakeGCS

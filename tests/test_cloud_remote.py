@@ -9,9 +9,9 @@ from typing import ClassVar
 import pytest
 from aistore.sdk import Bucket
 from torch.utils.data import DataLoader
-from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 from support.cloud_contract import SMALL, SOON_S, CloudContract, read

@@ -6,9 +6,9 @@ import pytest
 from aistore.sdk import Bucket
 from torch.utils.data import DataLoader, IterDataPipe
 from torch.utils.data.datapipes.utils.common import StreamWrapper
-from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes import AISFileLoader, AISSourceLister, Settings, errors
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 

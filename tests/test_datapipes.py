@@ -14,10 +14,10 @@ from aistore.sdk import Bucket
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.utils.data import IterDataPipe
-from torchdata.datapipes.iter import IterableWrapper
 
 import aisdatapipes
 from aisdatapipes import AISFileLister, AISFileLoader, AISSourceLister, Settings, errors
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from aistore.sdk import Bucket
-from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes import AISFileLister, Settings, errors
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 from support.fault_edits import CorruptByte, DropEntry, EndEarly, SwapEntries

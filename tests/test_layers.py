@@ -21,6 +21,7 @@ ROWS = [
     {"cli", "compat"},
     {"demo"},
     {"testing"},
+    {"nodes"},  # over datasets, as torchdata's own nodes are over anything
     {"datapipes", "datasets", "samplers", "filesystem"},
     {"shards", "manifests", "checkpoint"},
     {"reading", "listing", "tar", "distributed"},
@@ -31,8 +32,8 @@ NEIGHBOURS_MAY_MEET = [*ROWS[-4:-2], ROWS[-1]]
 
 # A library, to the only rooms that may import it.
 ROOMS_OF = {
-    "torch": ROWS[4] | {"checkpoint", "distributed", "demo"},
-    "torchdata": {"datapipes", "demo"},
+    "torch": ROWS[5] | {"checkpoint", "distributed", "demo"},
+    "torchdata": {"datapipes", "demo", "nodes"},
     "fsspec": {"filesystem"},
     "aistore": {"client", "compat", "errors", "listing", "reading", "types", "testing", "demo"},
     "requests": {"client", "errors", "listing", "reading"},
@@ -41,7 +42,7 @@ ROOMS_OF = {
     "tenacity": {"client"},
     "xxhash": {"reading"},
     "webdataset": {"shards"},
-    "typing_extensions": ROWS[4],
+    "typing_extensions": ROWS[4] | ROWS[5],
     "filelock": {"testing"},
     "tqdm": {"metrics", "demo"},
     "PIL": {"demo"},

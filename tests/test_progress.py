@@ -7,9 +7,9 @@ import sys
 
 import pytest
 from aistore.sdk import Bucket
-from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes import AISFileLoader, AISProgress
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 
 import pytest
 from torch.utils.data import IterDataPipe
-from torchdata.datapipes.iter import IterableWrapper
 
 import aisdatapipes
-from aisdatapipes import AISFileLister, AISFileLoader, AISSourceLister
+from aisdatapipes import AISFileLister, AISFileLoader, AISSourceLister, AISTarLoader
+from aisdatapipes.datapipes import IterableWrapper
+from aisdatapipes.datapipes.registration import TORCHDATA_HAS_PIPES
+from support.processes import errors_of
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from aisdatapipes import AISFileLister, AISFileLoader, AISSourceLister
         (AISFileLister, ["list_files_by_ais", "ais_list_files"]),
         (AISFileLoader, ["load_files_by_ais", "ais_load_files"]),
         (AISSourceLister, ["ais_list_sources"]),
+        (AISTarLoader, ["load_from_tar_by_ais"]),
     ],
 )
 def test_functional_names(
@@ -43,6 +44,7 @@ def test_class_names() -> None:
         (AISFileLister, ["source_datapipe", "url", "length"]),
         (AISFileLoader, ["source_datapipe", "url", "length", "etl_name"]),
         (AISSourceLister, ["ais_sources", "prefix", "etl_name"]),
+        (AISTarLoader, ["source_datapipe", "mode", "length"]),
     ],
 )
 def test_positional_parameters(pipe: type[IterDataPipe], parameters: list[str]) -> None:
@@ -51,33 +53,44 @@ def test_positional_parameters(pipe: type[IterDataPipe], parameters: list[str]) 
     assert [p.name for p in found if p.kind is p.POSITIONAL_OR_KEYWORD] == parameters
 
 
-@pytest.mark.parametrize(
-    "imports",
-    [
-        "import aisdatapipes; import torchdata.datapipes.iter",
-        "import warnings; warnings.simplefilter('ignore');"
-        "import torchdata.datapipes.iter; import aisdatapipes",
-        "import aisdatapipes, importlib; importlib.reload(aisdatapipes.datapipes);"
-        "importlib.reload(aisdatapipes)",
-        "import aisdatapipes, sys;"
-        "[sys.modules.pop(name) for name in list(sys.modules) if name.startswith('aisdatapipes')];"
-        "import aisdatapipes",
-    ],
-)
+IMPORTS = [
+    "import aisdatapipes, importlib; importlib.reload(aisdatapipes.datapipes);"
+    "importlib.reload(aisdatapipes)",
+    "import aisdatapipes, sys;"
+    "[sys.modules.pop(name) for name in list(sys.modules) if name.startswith('aisdatapipes')];"
+    "import aisdatapipes",
+]
+WITH_TORCHDATA = [
+    "import aisdatapipes; import torchdata.datapipes.iter",
+    "import warnings; warnings.simplefilter('ignore');"
+    "import torchdata.datapipes.iter; import aisdatapipes",
+]
+
+
+@pytest.mark.parametrize("imports", IMPORTS + WITH_TORCHDATA * TORCHDATA_HAS_PIPES)
 def test_registration_in_any_order_of_imports(imports: str) -> None:
     """Before or after torchdata, and again after a reload, the names give our pipes, silently."""
     check = (
-        "from torchdata.datapipes.iter import IterableWrapper\n"
+        "from torch.utils.data.datapipes.iter import IterableWrapper\n"
         "pipe = IterableWrapper([]).list_files_by_ais(url='localhost:1')\n"
         "assert type(pipe).__module__.startswith('aisdatapipes'), type(pipe)\n"
         "pipe = pipe.load_files_by_ais('localhost:1')\n"
         "assert type(pipe) is aisdatapipes.AISFileLoader, type(pipe)\n"
+        "name = type(pipe.load_from_tar()).__name__\n"
+        f"assert name.startswith('{'TarArchive' if TORCHDATA_HAS_PIPES else 'AISTar'}'), name\n"
+        "assert type(pipe.load_from_tar_by_ais()) is aisdatapipes.AISTarLoader\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", f"{imports}\n{check}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
+    assert errors_of(f"{imports}\n{check}") == ""
+
+
+def test_a_torchdata_without_pipes_is_enough() -> None:
+    """Where torchdata has none, ``load_from_tar`` is ours, and so it stays after a reload."""
+    check = (
+        "import sys; sys.modules['torchdata.datapipes'] = None\n"
+        "import aisdatapipes, importlib\n"
+        "from aisdatapipes.datapipes import IterableWrapper, Mapper\n"
+        "assert type(IterableWrapper([]).load_from_tar()) is aisdatapipes.AISTarLoader\n"
+        "importlib.reload(aisdatapipes.datapipes)\n"
+        "assert list(Mapper(IterableWrapper(['a']), len)) == [1]\n"
     )
-    assert (run.returncode, run.stderr) == (0, "")
+    assert errors_of(check) == ""

@@ -12,9 +12,9 @@ from aistore.sdk import Bucket
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
-from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes import AISSampleLoader, errors
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.tar import Sample, TarReader, group_samples
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject

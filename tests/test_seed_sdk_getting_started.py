@@ -21,9 +21,9 @@ from aistore.sdk.errors import ErrRemoteBckNotFound
 from aistore.sdk.list_object_flag import ListObjectFlag
 from aistore.sdk.obj.object import Object
 from aistore.sdk.types import BucketList
-from torchdata.datapipes.iter import IterableWrapper
 
 import aisdatapipes  # noqa: F401 - registers the pipes
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from support.clouds import FakeGCS, MotoS3
 

@@ -48,7 +48,7 @@ class AISFileLister(FunctionalNames, IterDataPipe[str]):
         ClusterUnreachableError: While iterating: nothing answers at the endpoint.
 
     Example:
-        >>> from torchdata.datapipes.iter import IterableWrapper
+        >>> from aisdatapipes.datapipes import IterableWrapper
         >>> urls = IterableWrapper(["ais://caltech256/"]).list_files_by_ais()
         >>> next(iter(urls))
         'ais://caltech256/002.american-flag/002_0001.jpg'

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
+from importlib.util import find_spec
 
 from torch.utils.data import IterDataPipe, functional_datapipe
 
-with warnings.catch_warnings():
-    # torchdata tells every importer that it will drop its DataPipes; we pin the last release
-    # that has them. Importing them first lets us replace its AIS pipes, which fail with every
-    # SDK since 1.23: a name registered before torchdata's import would break that import.
-    warnings.filterwarnings("ignore", "[\\s\\S]*'datapipes', 'dataloader2' modules are deprecated")
-    import torchdata.datapipes.iter  # noqa: F401
+__all__ = ["TORCHDATA_HAS_PIPES", "register"]
 
-__all__ = ["register"]
+with warnings.catch_warnings():
+    # torchdata 0.9 tells every importer that its next release drops DataPipes: nothing here needs
+    # them. They are imported first where they are, to replace its AIS pipes, which fail with every
+    # SDK since 1.23: a name that is taken before that import would break it.
+    warnings.filterwarnings("ignore", "[\\s\\S]*'datapipes', 'dataloader2' modules are deprecated")
+    TORCHDATA_HAS_PIPES = find_spec("torchdata.datapipes") is not None
+    if TORCHDATA_HAS_PIPES:
+        importlib.import_module("torchdata.datapipes.iter")
 
 
 def register(pipe: type[IterDataPipe], *functional_names: str) -> None:

@@ -15,7 +15,8 @@ from typing import IO, Any
 import torch
 from PIL import Image
 from torch.utils.data import IterDataPipe
-from torchdata.datapipes.iter import IterableWrapper
+
+from aisdatapipes.datapipes import IterableWrapper
 
 __all__ = ["Sample", "file_pipe", "shard_pipe"]
 

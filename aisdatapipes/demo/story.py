@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch.utils.data import IterDataPipe
-from torchdata.datapipes.iter import IterableWrapper
 
 from aisdatapipes.client.connection import resolve_endpoint
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.demo.buckets import fresh_bucket, put_files
 from aisdatapipes.demo.digits import ALL_IMAGES, count_images, digit_shards, digit_tree
 from aisdatapipes.demo.errors import one_line_errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,6 +36,8 @@ from aisdatapipes.tar.headers import (
 from aisdatapipes.tar.sparse import SparseMap, read_old_map, sparse_map
 
 __all__ = ["File", "TarReader"]
+
+_logger = logging.getLogger(__name__)
 
 _ZEROS = bytes(BLOCK_BYTES)
 
@@ -128,15 +131,20 @@ class TarReader:
         with self._translated_errors():
             return sparse.expand(content)
 
-    def files(self) -> Iterator[File]:
+    def files(self, *, skips_links: bool = False) -> Iterator[File]:
         """Yield every file from here on; directories and devices, which hold none, are not.
+
+        Args:
+            skips_links: Leave links out, with a line in the log.
 
         Raises:
             BadArchiveError: A member is a link or too big, or the archive is damaged.
             CutArchiveError: The archive is cut; the files before are whole, and were yielded.
         """
         while member := self.next_member():
-            if member.is_file or member.link:
+            if member.link and skips_links:
+                _logger.info("left out the link %r in %s", member.name, self._buffer.url)
+            elif member.is_file or member.link:
                 yield member.name, self.read(), self.following
             if not (self._is_compressed or self._globals):
                 yield from self._files_at_hand()

@@ -6,6 +6,8 @@ import gc
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,3 +51,21 @@ def _is_open_file(descriptor: Path) -> bool:
         return stat.S_ISREG(os.fstat(int(descriptor.name)).st_mode)
     except OSError:  # that of the listing itself
         return False
+
+
+def errors_of(code: str, warnings: str = "error") -> str:
+    """Run Python code in a process of its own; return what it wrote to its standard error.
+
+    Args:
+        code: What to run.
+        warnings: What becomes of warnings there; by default they are errors.
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", warnings, "-c", code],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.stderr or f"exit status {done.returncode}" * bool(done.returncode)

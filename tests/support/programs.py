@@ -1,15 +1,21 @@
-"""The programs that the tests start; run as a script, this builds all of them."""
+"""The programs that the tests start, and what else they fetch; run as a script, all of it."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
+
+from filelock import FileLock
 
 from aisdatapipes.testing.binary import build_once, cache_folder, find_aisnode, find_authn
 
 TAGS = ("aws", "etl", "gcp")
 """What the tests need of ``aisnode``: one build for all of them, as a build takes minutes."""
 
+_TORCHDATA = "0.11.0"
 _FAKE_GCS = "github.com/fsouza/fake-gcs-server"
 _RECIPE = Path(__file__).with_name("fakegcs")
 
@@ -26,7 +32,25 @@ def find_fake_gcs() -> Path:
     return program if program.exists() else build_once(_RECIPE, _FAKE_GCS, program)
 
 
+def find_torchdata_nodes() -> Path:
+    """Return a folder with the latest torchdata and nothing else; fetch it if there is none.
+
+    Before the installed one on the path of a process, it needs no second torch.
+    """
+    folder = cache_folder() / f"torchdata-{_TORCHDATA}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+                pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+                package = f"torchdata=={_TORCHDATA}"
+                subprocess.run([*pip, "--target", f"{fresh}/all", package], check=True)
+                Path(fresh, "all").replace(folder)
+    return folder
+
+
 if __name__ == "__main__":
     find_aisnode(TAGS)
     find_authn()
     find_fake_gcs()
+    find_torchdata_nodes()
