@@ -74,6 +74,7 @@ def test_each_object_comes_once(
     dataset = dataset_of(ais_bucket, shuffle=True, loader_batch_size=4)
     loader = loader_of(dataset, workers, start)
     batches = list(loader)
+    dataset.set_epoch(0)
     alone = list(dataset)
     assert sorted(alone) == pairs
     assert flat(batches) == alone

@@ -7,12 +7,18 @@ from aisdatapipes.datapipes.file_lister import AISFileLister
 from aisdatapipes.datapipes.file_loader import AISFileLoader, LoadKeywords
 from aisdatapipes.datapipes.progress import AISProgress
 from aisdatapipes.datapipes.sample_loader import AISSampleLoader
+from aisdatapipes.datapipes.tar_loader import AISTarLoader
 from aisdatapipes.reading.options import OnError
 from aisdatapipes.types import ETLConfig
 
 class FunctionalNames:
     def list_files_by_ais(
-        self, url: str | None = None, length: int = -1, *, settings: Settings | None = None
+        self,
+        url: str | None = None,
+        length: int = -1,
+        *,
+        settings: Settings | None = None,
+        allow_empty: bool | None = None,
     ) -> AISFileLister: ...
     def load_files_by_ais(
         self,
@@ -38,5 +44,8 @@ class FunctionalNames:
     def show_progress_by_ais(
         self, description: str = "", total: int | None = None
     ) -> AISProgress[Any]: ...
+    def load_from_tar_by_ais(
+        self, mode: str = "r:*", length: int = -1, *, settings: Settings | None = None
+    ) -> AISTarLoader: ...
     ais_list_files = list_files_by_ais
     ais_load_files = load_files_by_ais

@@ -15,6 +15,8 @@ g     Content that an ``on_error`` function gives comes in place of what could n
 h     A cluster error while shards are counted raises; it makes no epoch empty or short.
 i     ``max_errors`` failures are tolerated, and not one more.
 j     A state that was loaded is used for one epoch; the next one is whole.
+l     Without `set_epoch` a shuffled dataset goes on by itself: one rank alone to the next epoch; of
+      several, each has its samples again, in another order, however often it begins a pass.
 k     Every error is an `AISPipeError`, and comes only where the case gives a reason.
 ====  ==========================================================================================
 

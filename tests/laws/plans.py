@@ -15,6 +15,7 @@ from laws.jobs import Job, Session, Step, carried
 from laws.model import LawBrokenError, Model, equal, law
 from laws.steps import has_idle_rank, read_epoch, read_whole
 from laws.store import Store
+from laws.turns import check_next_pass
 from support.faults import FaultProxy
 
 __all__ = ["check"]
@@ -53,13 +54,20 @@ def _is_lawful(case: Case, store: Store, error: BaseException) -> bool:
 
 
 def _whole(case: Case, store: Store) -> None:
-    """Read the epoch again: the order is the same (law f), also by the same dataset."""
+    """Read the epoch again: the order is the same (law f), also by the same dataset.
+
+    Without `set_epoch` a dataset goes on by itself (law l).
+    """
     epoch = read_epoch(case, store)
     if case.max_errors is not None:
         return
     sessions = [Job(case, store).session(rank) for rank in range(case.world)]
     for _ in range(2):
+        for session in sessions:
+            session.dataset.set_epoch(0)
         equal("f", [session.take() for session in sessions], epoch.ranks, "read again")
+    for rank, session in enumerate(sessions):
+        check_next_pass(case, store, rank, 0, session.take(), "the pass after another")
 
 
 def _resume(case: Case, store: Store) -> None:
@@ -79,7 +87,7 @@ def _resume(case: Case, store: Store) -> None:
             found += session.take()
             text = f"rank {rank} stopped after {case.stops} steps"
             equal("c", found, expected, text)
-            equal("j", session.take(), expected, f"rank {rank}, the pass after the resume")
+            check_next_pass(case, store, rank, number, session.take(), "the pass after the resume")
 
 
 def _gone_on(
