@@ -8,7 +8,8 @@ from support.processes import errors_of
 
 # What a torch without DataPipes would be: the module is gone, and so are its names.
 HIDE_DATAPIPES = """
-import sys
+import sys, warnings
+warnings.filterwarnings("ignore", "Failed to initialize NumPy")
 import torch.utils.data
 
 class Hidden:
