@@ -179,8 +179,8 @@ def test_bad_arguments_and_states(prefix: str) -> None:
     """Each error says what to do."""
     with pytest.raises(ValueError, match="give either urls_list= or manifest="):
         AISLister()
-    with pytest.raises(TypeError, match="AISLister got an unexpected keyword argument 'ranks'"):
-        AISLister(prefix, ranks=3)  # pyright: ignore[reportCallIssue]
+    with pytest.raises(TypeError, match="AISLister got an unexpected keyword argument 'parts'"):
+        AISLister(prefix, parts=3)  # pyright: ignore[reportCallIssue]
     with pytest.raises(TypeError, match="AISLoader got an unexpected keyword argument 'batch'"):
         AISLoader(lister(prefix), batch=3)  # pyright: ignore[reportCallIssue]
     begun = loader(prefix)
