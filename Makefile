@@ -11,7 +11,7 @@ EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
 MINUTES ?= 20
 
-.PHONY: demo test test-matrix laws lint format node bench clean
+.PHONY: demo test test-frameworks test-matrix laws lint format node bench clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -20,6 +20,15 @@ demo: node
 test: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
 	@$(VENV)/bin/python -m pytest -n 3 --dist worksteal
+
+# Accelerate, Hugging Face's trainer, Lightning, Ray Train and torchrun, with two ranks each.
+test-frameworks: $(VENV)/.ready-frameworks
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
+	@$(VENV)/bin/python -m pytest tests/frameworks
+
+$(VENV)/.ready-frameworks: $(READY)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS),frameworks]"
+	@touch $@
 
 # In fresh environments, one after the other, from the wheel: the Pythons have to be there.
 test-matrix: $(READY)

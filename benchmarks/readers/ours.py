@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torch.utils.data import DataLoader
-from torchdata.datapipes.iter import IterableWrapper
 
 import aisdatapipes
+from aisdatapipes.datapipes import IterableWrapper
 from benchmarks.job import Job
 from benchmarks.readers.loading import batch_of_sizes, loader_settings
 
