@@ -11,6 +11,7 @@ import pytest
 from torch.utils.data import ChainDataset, DataLoader, IterableDataset
 
 from aisdatapipes import AISBaseIterDataset, AISIterDataset, AISMultiShardStream, AISShardReader
+from aisdatapipes.testing import LocalCluster
 from aisdatapipes.types import Bucket, DataShard
 from conftest import PutObject
 from support.tars import shard
@@ -24,14 +25,14 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def bucket(module_bucket: Bucket, put_object: PutObject) -> Bucket:
+@pytest.fixture
+def bucket(ais_bucket: Bucket, put_object: PutObject) -> Bucket:
     """Objects below ``o/`` and shards of unequal sizes below ``t/``."""
     for number in range(OBJECTS):
-        put_object(module_bucket, f"o/{number:03}", b"x")
+        put_object(ais_bucket, f"o/{number:03}", b"x")
     for number, size in enumerate(SHARDS):
-        put_object(module_bucket, f"t/{number}.tar", shard(100 * number, size))
-    return module_bucket
+        put_object(ais_bucket, f"t/{number}.tar", shard(100 * number, size))
+    return ais_bucket
 
 
 def dataset_of(kind: str, bucket: Bucket, endpoint: str, **options: Any) -> IterableDataset[Any]:
@@ -44,7 +45,7 @@ def dataset_of(kind: str, bucket: Bucket, endpoint: str, **options: Any) -> Iter
 
 
 @pytest.mark.parametrize("kind", ["objects", "shards", "rows"])
-def test_len_is_the_number_of_batches(bucket: Bucket, ais_endpoint: str, kind: str) -> None:
+def test_len_is_the_number_of_batches(ais_cluster: LocalCluster, bucket: Bucket, kind: str) -> None:
     """For any batch size, workers, ranks and order: exact, or a TypeError that says why."""
     chance = random.Random(11)
     seen = set()
@@ -57,7 +58,7 @@ def test_len_is_the_number_of_batches(bucket: Bucket, ais_endpoint: str, kind: s
         for rank in range(world_size):
             place = {"rank": rank, "world_size": world_size}
             loader = DataLoader(
-                dataset_of(kind, bucket, ais_endpoint, **options, **place),
+                dataset_of(kind, bucket, ais_cluster.endpoint, **options, **place),
                 batch_size=batch_size,
                 num_workers=workers,
                 drop_last=drop_last,

@@ -15,6 +15,11 @@ from support.tars import shard
 
 COUNT = 24
 
+pytestmark = [
+    # On machines with fewer cores than the workers of a test.
+    pytest.mark.filterwarnings("ignore:This DataLoader will create"),
+]
+
 
 @pytest.fixture
 def bucket(ais_bucket: Bucket, put_object: PutObject) -> Bucket:

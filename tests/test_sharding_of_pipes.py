@@ -12,6 +12,7 @@ from torch.utils.data.datapipes.iter import IterableWrapper
 from torch.utils.data.graph_settings import apply_sharding
 
 from aisdatapipes import AISFileLister
+from aisdatapipes.testing import LocalCluster
 from aisdatapipes.types import Bucket
 from conftest import PutObject
 from support.jobs import run_ranks
@@ -56,8 +57,14 @@ PIPES: dict[str, Callable[[list[str]], IterDataPipe[str]]] = {
 
 
 @pytest.fixture
-def prefixes(ais_bucket: Bucket, put_object: PutObject) -> list[str]:
+def prefixes(
+    ais_cluster: LocalCluster,
+    ais_bucket: Bucket,
+    put_object: PutObject,
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[str]:
     """Shards of one sample each, which are objects too."""
+    monkeypatch.setenv("AIS_ENDPOINT", ais_cluster.endpoint)
     for number in range(COUNT):
         put_object(ais_bucket, f"{number}.tar", shard(number, 1))
     return [f"ais://{ais_bucket.name}"]
