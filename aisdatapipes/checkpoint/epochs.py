@@ -13,13 +13,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch.utils.data import get_worker_info
 
 from aisdatapipes.checkpoint.loader_board import LoaderBoard, Pass
-from aisdatapipes.checkpoint.merging import MERGE
+from aisdatapipes.checkpoint.mismatch import check_equal, mismatch
 from aisdatapipes.checkpoint.progress import Progress, remaining
 from aisdatapipes.checkpoint.state import (
     Checkpoint,
@@ -28,7 +29,7 @@ from aisdatapipes.checkpoint.state import (
     RunIdentity,
     WorkerProgress,
 )
-from aisdatapipes.distributed.callers import accelerate_cuts_batches
+from aisdatapipes.distributed.callers import accelerate_batch_size
 from aisdatapipes.distributed.partition import Partition, Slice
 from aisdatapipes.distributed.sharding import Sharding
 from aisdatapipes.distributed.shuffling import epoch_order, order_digest, turn_order
@@ -44,19 +45,6 @@ StepsFor = Callable[
 ]
 """Returns how many samples a worker is to give, of positions that go to the workers in some way
 and of which some are begun; None where that is up to each."""
-
-_NEXT_STEPS = {
-    "dataset": "load it into a dataset of that class",
-    "manifest": "make the dataset of the same sources, or of the manifest that the run saved",
-    "seed": "make the dataset with the seed of the state",
-    "shuffle": "make the dataset with the shuffle of the state",
-    "shuffle_buffer": "make the dataset with the shuffle_buffer of the state",
-    "order": "shuffle with the torch that the run had",
-    "uneven": "make the dataset with the uneven of the state",
-    "partition": MERGE,
-    "worker": MERGE,
-    "epoch": "call set_epoch with the epoch of the state, or start without it",
-}
 
 
 class Epochs:
@@ -85,9 +73,10 @@ class Epochs:
         self._loaded: Checkpoint | None = None  # in a worker, which was given its own state
         self._refusal: StateMismatchError | None = None
         self._progress: Progress | None = None
+        self._run = 0  # what was known of the loader when it was pickled for a worker
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_progress": None}
+        return {**vars(self), "_progress": None, "_run": accelerate_batch_size()}
 
     def copied(self) -> Epochs:
         """Return epochs that have the same before them, and go their own way from here."""
@@ -127,10 +116,20 @@ class Epochs:
             rank, world_size = 0, error.world_size
         return World(rank, world_size, 0, num_workers)
 
+    def _partition(self, world: World) -> Partition:
+        """Return how positions go to workers: single objects so that all batches are full.
+
+        Where Accelerate cuts those that are not, `loader_batch_size` is found out.
+        """
+        partition = self._sharding.partition(world)
+        if self._steps_for or partition.run > 1:
+            return partition
+        return replace(partition, run=accelerate_batch_size() or self._run or 1)
+
     def worker_sizes(self, num_workers: int) -> list[int]:
         """Return how many positions each of so many workers of this rank has in an epoch."""
         world = self.known_world(num_workers)
-        return self._sharding.partition(world).worker_sizes(self._count, world.rank)
+        return self._partition(world).worker_sizes(self._count, world.rank)
 
     def order(self, epoch: int) -> torch.Tensor:
         """Return all positions in the order of an epoch."""
@@ -153,7 +152,7 @@ class Epochs:
         loaded = own or (Checkpoint.from_dict(begun.state) if begun.state else None)
         epoch, turn = self._number(begun)
         if loaded is None:
-            progress = self._partitioned(self._run(epoch), turn)
+            progress = self._partitioned(self._beginning(epoch), turn)
         else:
             progress = self._resumed(loaded)
             progress.wanted_epoch = epoch if begun.is_set else loaded.epoch
@@ -168,7 +167,7 @@ class Epochs:
         a pass to find that its state was saved at the end, and then one more.
         """
         self._board.set_epoch(progress.wanted_epoch)
-        return self._started(self._partitioned(self._run(progress.wanted_epoch), 0))
+        return self._started(self._partitioned(self._beginning(progress.wanted_epoch), 0))
 
     def _started(self, progress: Progress) -> Progress:
         # Raised by the first item: torchdata takes 5 s to end a worker that fails before it.
@@ -179,7 +178,7 @@ class Epochs:
 
     def mismatch(self, progress: Progress) -> StateMismatchError:
         """Return the error for a state in the middle of another epoch."""
-        return _mismatch("epoch", progress.epoch, progress.wanted_epoch)
+        return mismatch("epoch", progress.epoch, progress.wanted_epoch)
 
     def state(self) -> dict[str, Any]:
         """Return the state of the latest pass; before one, of where it will begin.
@@ -201,7 +200,7 @@ class Epochs:
                 )
         if self._progress:
             return self._progress.checkpoint().to_dict()
-        return self._run(self.epoch).to_dict()
+        return self._beginning(self.epoch).to_dict()
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Let the next pass begin where `state` says.
@@ -228,11 +227,11 @@ class Epochs:
         """Return epoch and turn of a pass; see the top of this module."""
         if not self._identity.shuffle:
             return found.epoch, 0
-        if self.world().world_size == 1:
+        if self.known_world().world_size == 1:
             return found.epoch + found.turn, 0
         return found.epoch, found.turn
 
-    def _run(self, epoch: int) -> Checkpoint:
+    def _beginning(self, epoch: int) -> Checkpoint:
         return Checkpoint(self._identity, epoch, order_digest(self.order(epoch)))
 
     def _resumed(self, checkpoint: Checkpoint) -> Progress:
@@ -241,9 +240,9 @@ class Epochs:
         worker = checkpoint.worker
         world = self.world()
         # Said at once: torchdata fails next, and without a word.
-        _check_equal("uneven", worker.partition.uneven, self._sharding.uneven)
-        _check_equal("partition", worker.partition, self._sharding.partition(world))
-        _check_equal("worker", str(worker.world), str(world))
+        check_equal("uneven", worker.partition.uneven, self._sharding.uneven)
+        check_equal("partition", worker.partition, self._partition(world))
+        check_equal("worker", str(worker.world), str(world))
         left = remaining(self.order(checkpoint.epoch), checkpoint)
         own = self._slice(left, worker, checkpoint.epoch)
         return Progress(checkpoint, worker, own, checkpoint.begun)
@@ -252,24 +251,18 @@ class Epochs:
         """Give this worker its slice of what is left of an epoch."""
         left = remaining(self.order(run.epoch), run)
         world = self.world()
-        partition = self._sharding.partition(world)
+        partition = self._partition(world)
         dropped = partition.dropped(len(left))
         if dropped and world.rank == world.worker == 0:
             _logger.info("dropped the last %d of %d, to even out ranks", dropped, len(left))
         worker = WorkerProgress(partition, world.rank, world.worker, turn=turn)
         own = self._slice(left, worker, run.epoch)
-        if self._count and not run.history and not len(own.own):
+        if not run.history and not len(own.own):
+            self._warn_of_nothing(world)
+        if self._steps_for and world.num_workers > 1 and accelerate_batch_size():
             _logger.warning(
-                "%s has nothing of its own to read: there are %d objects or shards for %d workers; "
-                "use fewer workers or smaller shards",
-                world,
-                self._count,
-                world.world_size * world.num_workers,
-            )
-        if partition.run == 1 and world.num_workers > 1 and accelerate_cuts_batches():
-            _logger.warning(
-                "Accelerate cuts a batch that its ranks cannot share equally, as %s may end with: "
-                "pass dispatch_batches=False, or of objects loader_batch_size=<that of the loader>",
+                "Accelerate cuts a batch that its ranks cannot share equally, as the last one of "
+                "%s may be: pass dispatch_batches=False",
                 world,
             )
         progress = Progress(run, worker, own, run.begun)
@@ -282,6 +275,17 @@ class Epochs:
             progress.agree_on(steps)
         return progress
 
+    def _warn_of_nothing(self, world: World) -> None:
+        if self._count:
+            workers = world.world_size * world.num_workers
+            _logger.warning(
+                "%s has nothing of its own to read: %d objects or shards are for %d workers; use "
+                "fewer workers or smaller shards",
+                world,
+                self._count,
+                workers,
+            )
+
     def _slice(self, left: torch.Tensor, worker: WorkerProgress, epoch: int) -> Slice:
         own = worker.partition.slice(left, worker.world)
         if not worker.turn:
@@ -292,16 +296,5 @@ class Epochs:
     def _check(self, checkpoint: Checkpoint) -> None:
         expected = vars(self._identity)
         for name, value in vars(checkpoint.identity).items():
-            _check_equal(name, value, expected[name])
-        _check_equal("order", checkpoint.order, order_digest(self.order(checkpoint.epoch)))
-
-
-def _check_equal(name: str, value: object, expected: object) -> None:
-    if value != expected:
-        raise _mismatch(name, value, expected)
-
-
-def _mismatch(name: str, value: object, expected: object) -> StateMismatchError:
-    return StateMismatchError(
-        f"the state is of {name} {value!r}, here it is {expected!r}: {_NEXT_STEPS[name]}"
-    )
+            check_equal(name, value, expected[name])
+        check_equal("order", checkpoint.order, order_digest(self.order(checkpoint.epoch)))

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["Caller", "accelerate_cuts_batches", "accelerate_shares", "callers"]
+__all__ = ["Caller", "accelerate_batch_size", "accelerate_shares", "callers"]
 
 _ACCELERATE = "accelerate.data_loader"
 
@@ -60,11 +60,16 @@ def accelerate_shares() -> bool:
     return _ACCELERATE in sys.modules and any(one.module == _ACCELERATE for one in callers())
 
 
-def accelerate_cuts_batches() -> bool:
-    """Whether Accelerate's first rank reads for all, and cuts what is left over of a batch.
+def accelerate_batch_size() -> int:
+    """Return the batch size of a loader whose batches Accelerate's first rank reads for all; or 0.
 
-    It completes the last batch of an epoch only, while every worker may end with a part of one.
+    What it cannot share equally of a batch, it cuts off, but for the last batch of an epoch.
+
+    Source:
+        ``DataLoaderDispatcher`` of ``accelerate.data_loader``.
     """
-    return _ACCELERATE in sys.modules and any(
-        type(one.owner).__name__ == "DataLoaderDispatcher" for one in callers()
-    )
+    if _ACCELERATE in sys.modules:
+        for caller in callers():
+            if type(caller.owner).__name__ == "DataLoaderDispatcher":
+                return caller.owner.base_dataloader.batch_size or 0
+    return 0
