@@ -65,7 +65,8 @@ def test_errors_keep_their_type(
 ) -> None:
     """A missing object in a worker is caught by the same handlers as in the main process."""
     # Every worker delivers an object first: torch stumbles when it ends one that still starts.
-    urls = [f"ais://{filled.name}/{name}" for name in ("000", "gone")]
+    names = ("000", "001", "gone", "gone")
+    urls = IterableWrapper([f"ais://{filled.name}/{name}" for name in names]).sharding_filter()
     pipe = AISFileLoader(urls, ais_cluster.endpoint).map(read)
     with pytest.raises(errors.ObjectNotFoundError, match="no object 'gone'") as caught:
         list(loader(pipe, workers, start_method))

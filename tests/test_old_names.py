@@ -245,12 +245,18 @@ def test_indexing_hooks(ais_bucket: Bucket, pairs: list[tuple[str, bytes]]) -> N
     ("use", "instead"),
     [
         (lambda url: AISIterDataset(url)._reset_iterator(), r"share\(\)"),
-        (lambda url: AISIterDataset(url)._get_worker_iter_info(), r"self\.read\(self\.share\(\)\)"),
+        (
+            lambda url: AISIterDataset(url)._get_worker_iter_info(),
+            r"self\.read\(self\.share\(\)\)",
+        ),
         (lambda url: AISMapDataset(url)._obj_list, r"self\.read\(index\)"),
     ],
 )
-def test_hooks_name_what_is_ours(ais_bucket: Bucket, use: Any, instead: str) -> None:
+def test_hooks_name_what_is_ours(
+    ais_bucket: Bucket, put_object: PutObject, use: Any, instead: str
+) -> None:
     """Each old hook warns where it is called, and says what to write."""
+    put_object(ais_bucket, "name", b"content")
     with pytest.warns(DeprecationWarning, match=instead) as found:
         use(ais_bucket)
     assert found[0].filename == __file__

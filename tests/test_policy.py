@@ -9,6 +9,7 @@ from aistore.sdk import Bucket
 from torch.utils.data import DataLoader
 
 from aisdatapipes import AISFileLoader, errors
+from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 
@@ -97,7 +98,8 @@ def test_workers_report_to_the_pipe(
     urls: list[str], ais_cluster: LocalCluster, start_method: str
 ) -> None:
     """Counters and skipped URLs of all worker processes are there in the main one."""
-    pipe = AISFileLoader(urls, ais_cluster.endpoint, on_error=replace)
+    shared = IterableWrapper([*urls, *urls]).sharding_filter()
+    pipe = AISFileLoader(shared, ais_cluster.endpoint, on_error=replace)
     loader = DataLoader(pipe, batch_size=None, num_workers=2, multiprocessing_context=start_method)
     assert len([url for url, _ in loader]) == 2 * 19
     counters = pipe.counters()

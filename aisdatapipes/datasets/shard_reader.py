@@ -188,7 +188,7 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
 
     def _key_of(self, epoch: int, position: int, turn: int) -> str:
         """Return what the order of a shard's samples depends on; who reads it does not matter."""
-        return f"{self._identity.seed}/{epoch}/{position}/{turn}"
+        return f"{self._identity.seed}/{epoch}/{position}" + (f"/{turn}" if turn else "")
 
     def _as_pair(self, found: tuple[ManifestEntry, Sample]) -> tuple[str, ZeroDict]:
         entry, (key, files, _) = found

@@ -34,6 +34,7 @@ _LETTERS = ascii_uppercase + ascii_lowercase
 _NUMBERS = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.-?(\d+))?")
 _LETTER_RANGE = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.-?(\d+))?")
 _GLOB_MARK = re.compile(r"(\*\*/)|(\*\*)|(\*)|(\?)|\[([!^])?(\][^\]]*|[^\]]+)\]")
+_TWO_HYPHENS = re.compile(r"(?<!\\)--")
 _SPECIAL_IN_SET = re.compile(r"([\\\[\]^&~|])")
 
 
@@ -205,4 +206,6 @@ def _expression(mark: re.Match[str]) -> str:
     if not letters:
         return "[^/]"
     escaped = _SPECIAL_IN_SET.sub(r"\\\1", letters)
+    # Two hyphens may be a difference of sets one day, Python warns.
+    escaped = _TWO_HYPHENS.sub(r"-\\-", re.sub("^-", r"\\-", escaped))
     return f"(?!/)[{'^' if negated else ''}{escaped}]"
