@@ -75,7 +75,7 @@ def _refuse_several_orders(pipe: IterDataPipe[Any]) -> None:
     reads_in_every_rank = any(
         type(caller.owner).__name__ == "IterableDatasetShard" for caller in callers()
     )
-    if reads_in_every_rank and any(_around(pipe, ShufflerIterDataPipe)):
+    if reads_in_every_rank and list(_around(pipe, ShufflerIterDataPipe)):
         raise ValueError(
             "Accelerate reads this pipe in every rank and takes a part of it, but its shuffle() "
             "gives every rank another order, so that samples would be lost: use AISIterDataset or "

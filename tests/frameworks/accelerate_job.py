@@ -38,8 +38,8 @@ def read(
     """Read two epochs, as a training loop does."""
     rank = accelerator.process_index
     for epoch in range(2):
-        length = length_of(batches)
         try:
+            length = length_of(batches)
             got = list(batches)
         except Exception as error:
             write(folder, case, rank, epoch, [], error=str(error))

@@ -47,5 +47,8 @@ def test_one_device_gets_everything(one: Record, case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_devices_get_everything(two: Record, case: str) -> None:
-    """So do two devices together, whether Lightning puts samplers in or not."""
-    two.assert_exact(case)
+    """So do two devices together, whether Lightning puts samplers in or not.
+
+    Of a map dataset its sampler repeats one, as two ranks cannot have equally many.
+    """
+    two.assert_exact(case, padding=case.startswith("map"))

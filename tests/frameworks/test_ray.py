@@ -40,5 +40,8 @@ def commands_with(text: str) -> list[bytes]:
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("front_end", ["iter", "shards", "map", "pipes"])
 def test_two_workers_get_everything(record: Record, front_end: str, workers: int) -> None:
-    """Ray Train leaves iterable datasets alone, and their own sharing is exact."""
-    record.assert_exact(f"{front_end} {workers}")
+    """Ray Train leaves iterable datasets alone, and their own sharing is exact.
+
+    Of a map dataset its sampler repeats one, as two ranks cannot have equally many.
+    """
+    record.assert_exact(f"{front_end} {workers}", padding=front_end == "map")

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+TESTS = Path(__file__).parents[1]
+
 
 def torchrun(endpoint: str, script: Path, *arguments: str, ranks: int = 2) -> str:
     """Run a script in ranks that meet on this machine; return what they print."""
@@ -25,6 +27,8 @@ def run_job(endpoint: str, command: Sequence[str]) -> str:
     environment = {
         **os.environ,
         "AIS_ENDPOINT": endpoint,
+        # What pytest gives the tests, and not what they start.
+        "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(":"),
         "GLOO_SOCKET_IFNAME": "lo",
         "OMP_NUM_THREADS": "1",
         # What they train with asks nobody on the net.
