@@ -43,7 +43,8 @@ class DatasetNode(BaseNode):
             self.dataset.load_state_dict(initial_state["dataset"])
         elif self._has_begun:
             self._epoch, self._has_begun = self._epoch + 1, False
-        self.dataset.set_epoch(self._epoch)
+        # A turn, which one rank alone takes for an epoch: several ranks may begin unequally often.
+        self.dataset._epochs.set_epoch(0, self._epoch)
         self._samples = iter(self.dataset)
 
     def next(self) -> Any:

@@ -146,6 +146,19 @@ def test_ranks_share(prefix: str) -> None:
     assert len({url for urls in ranks for url in urls}) == COUNT // 3 * 3
 
 
+def test_ranks_may_begin_unequally_often(prefix: str) -> None:
+    """Everything comes once in every epoch, also after one rank looked at it; in new orders."""
+    sharding: dict[str, Any] = {"world_size": 2, "uneven": "keep", "shuffle": True}
+    loaders = [Loader(AISLister(f"{prefix}objects/", rank=rank, **sharding)) for rank in (0, 1)]
+    orders = set()
+    for _ in range(3):
+        next(iter(loaders[0]))
+        urls = [url for one in loaders for url in one]
+        assert len(set(urls)) == len(urls) == COUNT
+        orders.add(tuple(urls))
+    assert len(orders) == 3
+
+
 def test_what_was_read_is_not_read_again(prefix: str) -> None:
     """To resume, the loader passes over URLs, and requests no object of them."""
     begun = Loader(loader(prefix))
