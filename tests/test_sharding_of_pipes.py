@@ -133,6 +133,25 @@ def test_a_filter_that_the_user_told(prefixes: list[str]) -> None:
     assert not messages
 
 
+@pytest.mark.parametrize("kind", ["objects, filtered", "samples, filtered"])
+def test_a_worker_with_nothing_to_read(
+    prefixes: list[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    """The log says so, and nothing is said of those that have something."""
+    monkeypatch.setenv("WORLD_SIZE", str(COUNT + 1))
+    for part, messages in ((0, 0), (COUNT, 1)):
+        monkeypatch.setenv("RANK", str(part))
+        pipe = PIPES[kind](prefixes)
+        apply_sharding(pipe, COUNT + 1, part)
+        caplog.clear()
+        assert len(list(pipe)) == 1 - messages
+        assert [record.levelname for record in caplog.records] == ["WARNING"] * messages
+        assert all("has nothing to read" in record.getMessage() for record in caplog.records)
+
+
 def test_pipes_without_a_lister(prefixes: list[str]) -> None:
     """The URLs may come from anywhere."""
     urls = list(AISFileLister(prefixes))

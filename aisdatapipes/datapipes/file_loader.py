@@ -12,7 +12,7 @@ from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.datapipes.byte_stream import ByteStream
 from aisdatapipes.datapipes.functional_names import FunctionalNames
-from aisdatapipes.datapipes.sharding import check_sharding
+from aisdatapipes.datapipes.sharding import own_share
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.keywords import refuse_unknown
@@ -124,8 +124,7 @@ class AISFileLoader(FunctionalNames, IterDataPipe[tuple[str, ByteStream]]):
         )
 
     def __iter__(self) -> Iterator[tuple[str, ByteStream]]:
-        check_sharding(self)
-        with closing(self._reader.open_all(self.source_datapipe, str)) as objects:
+        with closing(self._reader.open_all(own_share(self), str)) as objects:
             for url, file in objects:
                 if file is not None:
                     yield url, ByteStream(file, name=url)

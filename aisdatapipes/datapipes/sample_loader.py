@@ -11,7 +11,7 @@ from torch.utils.data import IterDataPipe
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.datapipes.functional_names import FunctionalNames
-from aisdatapipes.datapipes.sharding import check_sharding
+from aisdatapipes.datapipes.sharding import own_share
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.etl import ETLCall
@@ -100,11 +100,10 @@ class AISSampleLoader(FunctionalNames, IterDataPipe[dict[str, Any]]):
         self._counters = SharedCounters()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        check_sharding(self)
         counters = self._counters.of_this_process()
         content_for = ErrorHandler(self._policy, counters).content_for
         parse = samples_parser(self.settings, counters)
-        shards = prefetch(self.source_datapipe, self._request_for, SHARD_OPTIONS, counters)
+        shards = prefetch(own_share(self), self._request_for, SHARD_OPTIONS, counters)
         with closing(shards):
             for shard in shards:
                 for sample in read_shard(shard.item, shard, parse, content_for):

@@ -7,10 +7,11 @@ loader looks, when it begins, whether somebody has told the filters around it.
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from torch.utils.data import IterDataPipe
 from torch.utils.data.datapipes.iter.combinatorics import ShufflerIterDataPipe
@@ -20,14 +21,23 @@ from torch.utils.data.graph import traverse_dps
 from aisdatapipes.distributed.callers import accelerate_shares, callers
 from aisdatapipes.distributed.world import RankUnknownError, World, WorldDetector
 
-__all__ = ["check_sharding"]
+__all__ = ["own_share"]
+
+_logger = logging.getLogger(__name__)
 
 
-def check_sharding(pipe: IterDataPipe[Any]) -> None:
-    """See to it that workers and ranks read different parts, or warn that they do not.
+class Loads(Protocol):
+    """A loader: it reads what another pipe gives."""
+
+    source_datapipe: IterDataPipe[str]
+
+
+def own_share(pipe: Loads) -> Iterable[str]:
+    """Return the URLs of this worker's part, or warn that all workers and ranks read the same.
 
     Call it before the first item. Where Accelerate shares between ranks, the filters are told to
-    share between workers only: torch's DataLoader has told them to share between ranks too.
+    share between workers only: torch's DataLoader has told them to share between ranks too. A
+    worker that gets no URL logs a warning.
 
     Warns:
         UserWarning: All of them read the same.
@@ -38,10 +48,10 @@ def check_sharding(pipe: IterDataPipe[Any]) -> None:
     try:
         world = WorldDetector().world()
     except RankUnknownError:
-        return  # the rank is the business of whoever reads it
+        return pipe.source_datapipe  # the rank is the business of whoever reads it
     is_shared = accelerate_shares()
     if world == World() and not is_shared:
-        return
+        return pipe.source_datapipe
     filters = list(_around(pipe, ShardingFilterIterDataPipe))
     if is_shared:
         _refuse_several_orders(pipe)
@@ -51,6 +61,18 @@ def check_sharding(pipe: IterDataPipe[Any]) -> None:
     parts = max((one.num_of_instances for one in filters), default=1)
     if parts < world.world_size * world.num_workers:
         _warn(_advice(pipe, world, has_filter=bool(filters), parts=parts))
+    return _told_if_empty(pipe.source_datapipe, world)
+
+
+def _told_if_empty(urls: Iterable[str], world: World) -> Iterator[str]:
+    is_empty = True
+    for url in urls:
+        is_empty = False
+        yield url
+    if is_empty:
+        _logger.warning(
+            "%s has nothing to read: use fewer workers, or more objects or shards", world
+        )
 
 
 @cache
@@ -59,7 +81,7 @@ def _warn(advice: str) -> None:
     warnings.warn(advice, stacklevel=3)
 
 
-def _around(pipe: IterDataPipe[Any], kind: type[Any]) -> Iterator[Any]:
+def _around(pipe: Any, kind: type[Any]) -> Iterator[Any]:
     """Yield the pipes of a kind that `pipe` reads from, and those that are reading from it."""
     found: dict[int, Any] = {}
     graphs = [traverse_dps(pipe)]
@@ -71,7 +93,7 @@ def _around(pipe: IterDataPipe[Any], kind: type[Any]) -> Iterator[Any]:
     return (one for one in found.values() if isinstance(one, kind))
 
 
-def _refuse_several_orders(pipe: IterDataPipe[Any]) -> None:
+def _refuse_several_orders(pipe: Loads) -> None:
     reads_in_every_rank = any(
         type(caller.owner).__name__ == "IterableDatasetShard" for caller in callers()
     )
@@ -84,7 +106,7 @@ def _refuse_several_orders(pipe: IterDataPipe[Any]) -> None:
         )
 
 
-def _advice(pipe: IterDataPipe[Any], world: World, *, has_filter: bool, parts: int) -> str:
+def _advice(pipe: Loads, world: World, *, has_filter: bool, parts: int) -> str:
     if has_filter:
         why = (
             f"nobody has told its sharding_filter (it makes {parts} part(s) of the data): give the "
