@@ -43,7 +43,7 @@ def test_a_prefix_selects(filled: Bucket, ais_cluster: LocalCluster) -> None:
     assert listed(filled, "/b", endpoint) == ["b.txt", "b/1", "b/2"]
     assert listed(filled, "/b/", endpoint) == ["b/1", "b/2"]
     assert listed(filled, "/a b#?", endpoint) == ["a b#?"]
-    with pytest.warns(errors.NoObjectsWarning, match="nothing: is the prefix right"):
+    with pytest.warns(errors.NoObjectsWarning, match="nothing; list the bucket"):
         assert listed(filled, "/nothing", endpoint) == []
 
 

@@ -184,7 +184,7 @@ def test_errors_come_at_once(
 def test_an_empty_one_is_legal(filled: Bucket, ais_cluster: LocalCluster) -> None:
     """It has no object, and one warning says where none was found."""
     prefix = f"ais://{filled.name}/nothing"
-    with pytest.warns(errors.NoObjectsWarning, match=f"no objects in {prefix}: is the") as found:
+    with pytest.warns(errors.NoObjectsWarning, match=f"no objects in {prefix}; list the") as found:
         manifest = Manifest.build(prefix, client_url=ais_cluster.endpoint)
     assert (len(manifest), list(manifest), len(found)) == (0, [], 1)
 

@@ -166,7 +166,7 @@ def test_object_groups_take_patterns(filled: Bucket) -> None:
 def test_nothing_is_said_or_refused(filled: Bucket, ais_cluster: LocalCluster, prefix: str) -> None:
     """By default a warning names the prefix; ``allow_empty`` makes it an error, or silent."""
     url, endpoint = f"ais://{filled.name}/{prefix}", ais_cluster.endpoint
-    whole = re.escape(f"no objects in {url}: ")
+    whole = re.escape(f"no objects in {url}; ")
     with pytest.warns(NoObjectsWarning, match=whole):
         assert list(AISFileLister([url], url=endpoint)) == []
     with pytest.warns(NoObjectsWarning, match=whole):

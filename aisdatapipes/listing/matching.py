@@ -52,7 +52,7 @@ def matching(
         entries, missing = pattern.select(under, name_of)
         first = next(entries, None)
     if first is None:
-        _say(f"no objects in {url}: is the prefix right?", allow_empty)
+        _say(f"no objects in {url}", allow_empty)
     elif missing:
         names = ", ".join([*missing[:_MOST_NAMED], *(["…"] if len(missing) > _MOST_NAMED else [])])
         _say(f"no object for {len(missing)} of the names in {url}: {names}", allow_empty)
@@ -63,6 +63,10 @@ def matching(
 
 def _say(message: str, allow_empty: bool | None) -> None:
     if allow_empty is None:
-        warnings.warn(f"{message} (allow_empty=True is silent)", NoObjectsWarning, stacklevel=2)
+        warnings.warn(
+            f"{message}; list the bucket for the names it has, or pass allow_empty=True",
+            NoObjectsWarning,
+            stacklevel=2,
+        )
     elif not allow_empty:
-        raise NoObjectsError(f"{message}: list the bucket for the names it has")
+        raise NoObjectsError(f"{message}; list the bucket for the names it has")
