@@ -18,7 +18,11 @@ from torch.utils.data.datapipes.iter.combinatorics import ShufflerIterDataPipe
 from torch.utils.data.datapipes.iter.sharding import ShardingFilterIterDataPipe
 from torch.utils.data.graph import traverse_dps
 
-from aisdatapipes.distributed.callers import accelerate_shares, callers
+from aisdatapipes.distributed.callers import (
+    accelerate_reads_in_every_rank,
+    accelerate_shares,
+    callers,
+)
 from aisdatapipes.distributed.world import RankUnknownError, World, WorldDetector
 
 __all__ = ["own_share"]
@@ -89,15 +93,13 @@ def _around(pipe: Any, kind: type[Any]) -> Iterator[Any]:
         for number, (one, graph) in graphs.pop().items():
             found[number] = one
             graphs.append(graph)
-    found.update((id(caller.owner), caller.owner) for caller in callers())
+    pipes = (one for one in callers() if one.module.startswith("torch.utils.data.datapipes"))
+    found.update((id(one.owner), one.owner) for one in pipes)
     return (one for one in found.values() if isinstance(one, kind))
 
 
 def _refuse_several_orders(pipe: Loads) -> None:
-    reads_in_every_rank = any(
-        type(caller.owner).__name__ == "IterableDatasetShard" for caller in callers()
-    )
-    if reads_in_every_rank and list(_around(pipe, ShufflerIterDataPipe)):
+    if accelerate_reads_in_every_rank() and list(_around(pipe, ShufflerIterDataPipe)):
         raise ValueError(
             "Accelerate reads this pipe in every rank and takes a part of it, but its shuffle() "
             "gives every rank another order, so that samples would be lost: use AISIterDataset or "

@@ -10,25 +10,50 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
 
-__all__ = ["Caller", "accelerate_batch_size", "accelerate_shares", "callers"]
+__all__ = [
+    "Caller",
+    "accelerate_batch_size",
+    "accelerate_reads_in_every_rank",
+    "accelerate_shares",
+    "callers",
+]
 
 _ACCELERATE = "accelerate.data_loader"
+_DISPATCHER = "DataLoaderDispatcher"
 
 
-class Caller(NamedTuple):
+@dataclass(frozen=True)
+class Caller:
     """A function that is being executed.
 
     Attributes:
-        module: Name of its module.
-        function: Its name.
-        owner: What its ``self`` is; None without one.
+        frame: Its frame.
     """
 
-    module: str
-    function: str
-    owner: Any
+    frame: FrameType
+
+    @property
+    def module(self) -> str:
+        """Name of its module."""
+        return self.frame.f_globals.get("__name__", "")
+
+    @property
+    def function(self) -> str:
+        """Its name."""
+        return self.frame.f_code.co_name
+
+    @property
+    def owner(self) -> Any:
+        """What its ``self`` is; None without one.
+
+        Not to be asked of the user's functions: a frame that was asked for its variables may keep
+        them alive for as long as it runs.
+        """
+        return self.frame.f_locals.get("self")
 
 
 def callers() -> Iterator[Caller]:
@@ -43,8 +68,7 @@ def callers() -> Iterator[Caller]:
     """
     frame = sys._getframe(2)
     while frame:
-        owner = frame.f_locals.get("self")
-        yield Caller(frame.f_globals.get("__name__", ""), frame.f_code.co_name, owner)
+        yield Caller(frame)
         frame = frame.f_back
 
 
@@ -70,6 +94,18 @@ def accelerate_batch_size() -> int:
     """
     if _ACCELERATE in sys.modules:
         for caller in callers():
-            if type(caller.owner).__name__ == "DataLoaderDispatcher":
+            if caller.module == _ACCELERATE and type(caller.owner).__name__ == _DISPATCHER:
                 return caller.owner.base_dataloader.batch_size or 0
     return 0
+
+
+def accelerate_reads_in_every_rank() -> bool:
+    """Whether every rank reads everything, and Accelerate takes the rank's part of it.
+
+    Source:
+        ``IterableDatasetShard`` of ``accelerate.data_loader``.
+    """
+    return _ACCELERATE in sys.modules and any(
+        caller.module == _ACCELERATE and type(caller.owner).__name__ == "IterableDatasetShard"
+        for caller in callers()
+    )
