@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from torchdata.datapipes.iter import FileOpener
+from torchdata.datapipes.iter import FileOpener  # pyright: ignore[reportMissingImports]
 
 from benchmarks.job import Job
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import s3fs  # noqa: F401  # pyright: ignore[reportMissingImports] - of the bench extra
-from torchdata.datapipes.iter import IterableWrapper
+from torchdata.datapipes.iter import IterableWrapper  # pyright: ignore[reportMissingImports]
 
 from benchmarks.job import Job
 from benchmarks.readers.s3_access import REGION, endpoint

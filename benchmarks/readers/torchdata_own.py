@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchdata.datapipes.iter import AISFileLoader, IterableWrapper
+from torchdata.datapipes.iter import (  # pyright: ignore[reportMissingImports]
+    AISFileLoader,
+    IterableWrapper,
+)
 
 from benchmarks.job import Job
 

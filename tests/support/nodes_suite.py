@@ -131,8 +131,10 @@ def test_resume_is_exact(prefix: str, graph: Callable[[str], Any]) -> None:
 def test_every_sample_is_read_once(prefix: str) -> None:
     """An epoch is all of it."""
     everything = sorted(f"{number:03d}".encode() for number in range(COUNT))
-    assert sorted(content for _, content in Loader(loader(prefix))) == everything
-    keys = [basename for basename, _ in Loader(samples(prefix))]
+    objects: Any = Loader(loader(prefix))
+    assert sorted(content for _, content in objects) == everything
+    in_shards: Any = Loader(samples(prefix))
+    keys = [basename for basename, _ in in_shards]
     assert len(set(keys)) == len(keys) == SHARDS * PER_SHARD
 
 
@@ -180,7 +182,7 @@ def test_skipped_objects_count_as_read(prefix: str) -> None:
     begun = Loader(skipping())
     assert [url for url, _ in islice(begun, 3)] == [*urls[:2], urls[4]]
     node = skipping()
-    resumed = Loader(node)
+    resumed: Any = Loader(node)
     resumed.load_state_dict(begun.state_dict())
     assert [url for url, _ in resumed] == urls[5:]
     assert node.skipped_urls() == []
