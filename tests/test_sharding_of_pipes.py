@@ -89,7 +89,7 @@ def _raise_warnings(_worker: int) -> None:
 
 
 @pytest.mark.parametrize("kind", PIPES)
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("hidden", [False, True])
 def test_workers_that_read_the_same(
     prefixes: list[str], kind: str, workers: int, hidden: bool

@@ -9,6 +9,7 @@ Outside of this package, ``import aisdatapipes`` comes first: it gives pipes the
 
 from __future__ import annotations
 
+import io
 from pathlib import PurePosixPath
 from typing import IO, Any
 
@@ -55,9 +56,7 @@ def shard_pipe(prefix: str, endpoint: str) -> IterDataPipe[Sample]:
         .list_files_by_ais(url=endpoint)
         .shuffle()
         .sharding_filter()
-        .load_files_by_ais(url=endpoint)
-        .load_from_tar()
-        .webdataset()
+        .load_samples_by_ais(url=endpoint)
         .map(decode_sample)
         .shuffle(buffer_size=500)
     )
@@ -72,7 +71,7 @@ def decode_file(item: tuple[str, IO[bytes]]) -> Sample:
 
 def decode_sample(sample: dict[str, Any]) -> Sample:
     """Turn the members that share a key into an image and its class."""
-    return _to_tensor(sample[".png"]), int(sample[".cls"].read())
+    return _to_tensor(io.BytesIO(sample["png"])), int(sample["cls"])
 
 
 def _to_tensor(stream: IO[bytes]) -> torch.Tensor:

@@ -44,7 +44,8 @@ class _Storage:
 def tell(endpoint: str | None, images: int | None) -> None:
     """Run the demo; arguments and errors as those of `aisdatapipes.demo.run_demo`."""
     tree = digit_tree(ALL_IMAGES if images is None else images)
-    shards = digit_shards(tree)
+    # Of few images small ones, so that every worker has one.
+    shards = digit_shards(tree, samples_per_shard=max(min(120, len(tree) // 14), 1))
     storages = [
         _Storage("PNG files", tree, "train/", "test/", file_pipe),
         _Storage("tar shards", shards, "digits-train-", "digits-test-", shard_pipe),
