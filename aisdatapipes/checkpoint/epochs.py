@@ -33,7 +33,7 @@ from aisdatapipes.distributed.callers import accelerate_batch_size
 from aisdatapipes.distributed.partition import Partition, Slice
 from aisdatapipes.distributed.sharding import Sharding
 from aisdatapipes.distributed.shuffling import epoch_order, order_digest, turn_order
-from aisdatapipes.distributed.world import RankUnknownError, World
+from aisdatapipes.distributed.world import World
 from aisdatapipes.errors import AISPipeError, StateMismatchError
 
 __all__ = ["Epochs", "StepsFor"]
@@ -110,11 +110,7 @@ class Epochs:
 
     def known_world(self, num_workers: int = 1) -> World:
         """Return the place of a rank, with so many workers, the first if its own is not known."""
-        try:
-            rank, world_size = self._detector.rank()
-        except RankUnknownError as error:
-            rank, world_size = 0, error.world_size
-        return World(rank, world_size, 0, num_workers)
+        return World(*self._detector.known_rank(), 0, num_workers)
 
     def _partition(self, world: World) -> Partition:
         """Return how positions go to workers: single objects so that all batches are full.

@@ -84,14 +84,18 @@ class LoaderBoard:
 
     def set_epoch(self, epoch: int, turn: int = 0) -> None:
         """Say which epoch comes next, and which turn of it."""
-        self._say(epoch=epoch, turn=turn, is_set=True)
+        with self._changed() as entry:
+            entry["next"].update(epoch=epoch, turn=turn, is_set=True)
+        self._next = dict(entry["next"])
 
     def load_state(self, state: Mapping[str, Any], epoch: int, turn: int) -> None:
         """Say where the next pass begins, in this process or in the workers of a loader."""
-        number = {} if self.next_pass().is_set else {"epoch": epoch, "turn": turn}
-        self._say(**number, state=dict(state))
         with self._changed() as entry:
+            if not entry["next"]["is_set"]:
+                entry["next"].update(epoch=epoch, turn=turn)
+            entry["next"]["state"] = dict(state)
             entry["workers_read"] = False
+        self._next = dict(entry["next"])
 
     def begin_pass(self, loaded: tuple[int, int] | None = None) -> Pass:
         """Say that a pass begins in this process, or that this worker joins one.
@@ -125,11 +129,6 @@ class LoaderBoard:
         """Return what is known here of the latest pass."""
         entry = self._read()
         return LatestPass(entry["next"]["state"], entry.get("workers_read", False))
-
-    def _say(self, **words: Any) -> None:
-        with self._changed() as entry:
-            entry["next"].update(words)
-        self._next = dict(entry["next"])
 
     def _read(self) -> dict[str, Any]:
         with self._file.locked():

@@ -131,7 +131,7 @@ class AISMultiShardStream(ResumableDataset[T_co], Generic[T_co]):
             identity, self._rows.lengths[0], sharding.of_whole_shards(), self._steps.steps_for
         )
         super().__init__(epochs, SharedCounters(), transform, show_progress=show_progress)
-        if self._steps.are_needed(sharding.detector().world_size()):
+        if self._steps.are_needed(sharding.detector().known_rank()[1]):
             self._counts()  # here, where one rank can do it for all and for their workers
 
     def __len__(self) -> int:

@@ -154,7 +154,7 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
             self._identity, len(self.manifest), sharding.of_whole_shards(), self._steps.steps_for
         )
         super().__init__(epochs, reader.counters, transform, show_progress=show_progress)
-        if self._steps.are_needed(sharding.detector().world_size()):
+        if self._steps.are_needed(sharding.detector().known_rank()[1]):
             self._counts()  # here, where one rank can do it for all and for their workers
 
     def __len__(self) -> int:

@@ -105,16 +105,16 @@ class WorldDetector:
             return dist.get_rank(), dist.get_world_size()
         return self._inherited() or _rank_of_environment() or (0, 1)
 
-    def world_size(self) -> int:
-        """Return the world size, which may be known before the rank is.
+    def known_rank(self) -> tuple[int, int]:
+        """Return rank and world size; the size may be known before the rank is, which is 0 then.
 
         Raises:
             ValueError: As for `rank`.
         """
         try:
-            return self.rank()[1]
+            return self.rank()
         except RankUnknownError as error:
-            return error.world_size
+            return 0, error.world_size
 
     def _refuse_two_parties(self) -> None:
         if self._given and self._given[1] > 1:
