@@ -9,6 +9,10 @@
     │   └── RemoteBucketNotFoundError  ErrRemoteBckNotFound (SDK)
     ├── NoObjectsError                 FileNotFoundError
     ├── ObjectNotFoundError            ErrObjNotFound (SDK), FileNotFoundError; status 404
+    ├── IsFolderError                  IsADirectoryError
+    ├── NotAFolderError                NotADirectoryError
+    ├── AlreadyExistsError             FileExistsError
+    ├── NotEmptyError                  OSError
     ├── ETLNotFoundError               ErrETLNotFound (SDK), LookupError; status 404
     ├── ETLFailedError                 RuntimeError; status as the ETL has it
     ├── AuthenticationError            PermissionError; status 401
@@ -17,6 +21,7 @@
     ├── ObjectChangedError             OSError
     ├── IncompleteReadError            EOFError
     │   └── CutArchiveError
+    ├── IncompleteWriteError           OSError
     ├── ChecksumError                  OSError
     │   └── NoChecksumError
     ├── BadArchiveError                tarfile.ReadError
@@ -39,6 +44,8 @@ Three tuples say what an error means for what is done next, and nothing else dec
   of the object: the cluster fails or refuses (a status of 5xx, a time-out, a connection that
   broke, a bucket that is gone, no access). What is unknown then must not count as nothing.
 
+All have an ``errno``, those too that are no `OSError`.
+
 One warning is here too: `NoObjectsWarning`, a `UserWarning`.
 
 Each class is built from one ready-made message. That is also what keeps its type on the way
@@ -55,6 +62,7 @@ Example:
 
 from __future__ import annotations
 
+import errno
 import tarfile
 
 import requests
@@ -74,6 +82,7 @@ __all__ = [
     "UNREADABLE",
     "AISPipeError",
     "AccessDeniedError",
+    "AlreadyExistsError",
     "AuthenticationError",
     "BadArchiveError",
     "BucketNotFoundError",
@@ -88,11 +97,15 @@ __all__ = [
     "ETLNotFoundError",
     "EndpointError",
     "IncompleteReadError",
+    "IncompleteWriteError",
     "InvalidURLError",
+    "IsFolderError",
     "ManifestError",
     "NoChecksumError",
     "NoObjectsError",
     "NoObjectsWarning",
+    "NotAFolderError",
+    "NotEmptyError",
     "ObjectBusyError",
     "ObjectChangedError",
     "ObjectNotFoundError",
@@ -112,6 +125,7 @@ class AISPipeError(AISError):
     Attributes:
         status_code: HTTP status the cluster answered with, 0 where there was no answer.
         message: The message, as in the SDK's own errors.
+        errno: What the operating system would call such a failure of a file.
 
     Example:
         >>> str(AISPipeError("no cluster at http://localhost:8080"))
@@ -119,12 +133,14 @@ class AISPipeError(AISError):
     """
 
     status_code: int = 0
+    _errno = errno.EIO
 
     def __init__(self, message: str) -> None:
         # Not super(): the SDK's constructors want the response that failed, which no other
         # process could rebuild, and some of them word the message themselves.
         Exception.__init__(self, message)
         self.message = message
+        self.errno = self._errno
         # What handlers of the SDK's and of requests' errors read.
         self.req_url = ""
         self.req = self.request = self.response = None
@@ -132,6 +148,8 @@ class AISPipeError(AISError):
 
 class InvalidURLError(AISPipeError, InvalidURLException, ValueError):
     """The URL is not one of an AIStore bucket or object; the message says which part."""
+
+    _errno = errno.EINVAL
 
 
 class EndpointError(InvalidURLError):
@@ -142,6 +160,7 @@ class BucketNotFoundError(AISPipeError, ErrBckNotFound, FileNotFoundError):
     """There is no such bucket in the cluster."""
 
     status_code = 404
+    _errno = errno.ENOENT
 
 
 class RemoteBucketNotFoundError(BucketNotFoundError, ErrRemoteBckNotFound):
@@ -152,20 +171,48 @@ class ObjectNotFoundError(AISPipeError, ErrObjNotFound, FileNotFoundError):
     """The bucket is there and has no object of this name."""
 
     status_code = 404
+    _errno = errno.ENOENT
 
 
 class NoObjectsError(AISPipeError, FileNotFoundError):
     """Nothing begins with a prefix, or a pattern has names without an object, and may not."""
+
+    _errno = errno.ENOENT
 
 
 class NoObjectsWarning(UserWarning):
     """Nothing begins with a prefix, or a pattern has names without an object."""
 
 
+class IsFolderError(AISPipeError, IsADirectoryError):
+    """A folder, or a bucket, is where an object should be."""
+
+    _errno = errno.EISDIR
+
+
+class NotAFolderError(AISPipeError, NotADirectoryError):
+    """An object is where a folder should be."""
+
+    _errno = errno.ENOTDIR
+
+
+class AlreadyExistsError(AISPipeError, FileExistsError):
+    """There is an object, or a bucket, of this name, and it should be a new one."""
+
+    _errno = errno.EEXIST
+
+
+class NotEmptyError(AISPipeError, OSError):
+    """A bucket that should go has objects."""
+
+    _errno = errno.ENOTEMPTY
+
+
 class ETLNotFoundError(AISPipeError, ErrETLNotFound, LookupError):
     """The cluster runs no ETL of this name."""
 
     status_code = 404
+    _errno = errno.ENOENT
 
 
 class ETLFailedError(AISPipeError, RuntimeError):
@@ -176,22 +223,27 @@ class AuthenticationError(AISPipeError, PermissionError):
     """The cluster asks for a token, or does not accept the one it got."""
 
     status_code = 401
+    _errno = errno.EACCES
 
 
 class AccessDeniedError(AISPipeError, PermissionError):
     """The token is known and does not allow this."""
 
     status_code = 403
+    _errno = errno.EACCES
 
 
 class ObjectBusyError(AISPipeError, ErrGETConflict, BlockingIOError):
     """The object is being written right now."""
 
     status_code = 409
+    _errno = errno.EAGAIN
 
 
 class ObjectChangedError(AISPipeError, OSError):
     """The object was replaced while it was being read."""
+
+    _errno = errno.ESTALE
 
 
 class IncompleteReadError(AISPipeError, EOFError):
@@ -200,6 +252,10 @@ class IncompleteReadError(AISPipeError, EOFError):
 
 class CutArchiveError(IncompleteReadError):
     """A shard came whole and ends before the end mark of its tar: so it was stored."""
+
+
+class IncompleteWriteError(AISPipeError, OSError):
+    """The cluster did not store what was sent; what was there before is as it was."""
 
 
 class ChecksumError(AISPipeError, OSError):
@@ -237,9 +293,13 @@ class TooManyErrorsError(AISPipeError, RuntimeError):
 class ClusterUnreachableError(AISPipeError, requests.ConnectionError, ConnectionError):
     """Nothing answers at the endpoint, or it hung up."""
 
+    _errno = errno.ECONNREFUSED
+
 
 class ClusterTimeoutError(AISPipeError, requests.Timeout, TimeoutError):
     """The cluster took longer to answer than the settings allow."""
+
+    _errno = errno.ETIMEDOUT
 
 
 class CertificateError(AISPipeError, requests.exceptions.SSLError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import tarfile
 from pathlib import Path
@@ -19,6 +20,7 @@ CLASSES = [getattr(errors, name) for name in errors.__all__ if name not in NO_ER
 CAUGHT_BY = {
     "AISPipeError": [sdk.AISError],
     "AccessDeniedError": [PermissionError],
+    "AlreadyExistsError": [FileExistsError],
     "AuthenticationError": [PermissionError],
     "BadArchiveError": [tarfile.ReadError],
     "BucketNotFoundError": [sdk.ErrBckNotFound, FileNotFoundError],
@@ -33,10 +35,14 @@ CAUGHT_BY = {
     "ETLNotFoundError": [sdk.ErrETLNotFound, LookupError],
     "EndpointError": [errors.InvalidURLError, ValueError],
     "IncompleteReadError": [EOFError],
+    "IncompleteWriteError": [OSError],
     "InvalidURLError": [sdk.InvalidURLException, ValueError],
+    "IsFolderError": [IsADirectoryError],
     "ManifestError": [ValueError],
     "NoChecksumError": [errors.ChecksumError, OSError],
     "NoObjectsError": [FileNotFoundError],
+    "NotAFolderError": [NotADirectoryError],
+    "NotEmptyError": [OSError],
     "ObjectBusyError": [sdk.ErrGETConflict, BlockingIOError],
     "ObjectChangedError": [OSError],
     "ObjectNotFoundError": [sdk.ErrObjNotFound, FileNotFoundError],
@@ -75,6 +81,7 @@ def test_message_is_the_text(kind: type[errors.AISPipeError]) -> None:
     assert str(error) == error.message == error.args[0] == "the message"
     assert len(error.args) == 1
     assert (error.req_url, error.req, error.response) == ("", None, None)
+    assert error.errno in errno.errorcode
 
 
 @pytest.mark.parametrize("kind", CLASSES)

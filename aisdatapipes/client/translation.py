@@ -94,7 +94,7 @@ _NOT_FOUND_ANYHOW_TABLE = {
 
 
 @contextmanager
-def translated_errors(url: ParsedURL, endpoint: str) -> Iterator[None]:
+def translated_errors(url: ParsedURL, endpoint: str, doing: str = "read") -> Iterator[None]:
     """Turn what the SDK and its transport raise inside the block into our errors.
 
     The original, with its long chain, goes to the log at level DEBUG.
@@ -102,6 +102,7 @@ def translated_errors(url: ParsedURL, endpoint: str) -> Iterator[None]:
     Args:
         url: What is being read or listed, for the message.
         endpoint: Address of the cluster, for the message.
+        doing: What cannot be done to it, for the message: a verb.
 
     Raises:
         AISPipeError: One of its subclasses, by `ERROR_TABLE`.
@@ -114,16 +115,18 @@ def translated_errors(url: ParsedURL, endpoint: str) -> Iterator[None]:
         # The chain behind a refusal may hold the token: the cluster repeats one that has expired.
         chain = None if getattr(error, "status_code", 0) in _STATUS_TABLE else error
         _logger.debug("%s at %s failed", url.bucket_url, endpoint, exc_info=chain)
-        raise translate_error(error, url, endpoint) from None
+        raise translate_error(error, url, endpoint, doing) from None
 
 
-def translate_error(error: Exception, url: ParsedURL, endpoint: str) -> errors.AISPipeError:
+def translate_error(
+    error: Exception, url: ParsedURL, endpoint: str, doing: str = "read"
+) -> errors.AISPipeError:
     """Return our error for one of the SDK or its transport, with a message for the user."""
     kind, words = _kind_of(error), failure_of_etl(error) if url.etl else None
     if kind is errors.ClusterError and words is not None:
         translated = failed_etl(words, url, endpoint)
     else:
-        translated = kind(_message(kind, error, url, endpoint))
+        translated = kind(_message(kind, error, url, endpoint, doing))
     translated.status_code = kind.status_code or getattr(error, "status_code", 0)
     return translated
 
@@ -175,7 +178,11 @@ def _is_of_tls(error: BaseException | None) -> bool:
 
 
 def _message(
-    kind: type[errors.AISPipeError], error: Exception, url: ParsedURL, endpoint: str
+    kind: type[errors.AISPipeError],
+    error: Exception,
+    url: ParsedURL,
+    endpoint: str,
+    doing: str,
 ) -> str:
     label = f"{url.name!r} in {url.bucket_url}" if url.name else url.bucket_url
     reason = reason_of(error)
@@ -195,15 +202,15 @@ def _message(
     if issubclass(kind, errors.ClusterUnreachableError):
         return _unreachable(error, endpoint) + (_OR_OWN_SERVER if url.etl else "")
     if issubclass(kind, errors.AuthenticationError):
-        return f"cannot read {label} at {endpoint}: {_refusal(reason)}"
+        return f"cannot {doing} {label} at {endpoint}: {_refusal(reason)}"
     if issubclass(kind, errors.CertificateError):
-        return f"cannot read {label} at {endpoint}: {_tls_failure(error)}"
+        return f"cannot {doing} {label} at {endpoint}: {_tls_failure(error)}"
     if issubclass(kind, errors.AccessDeniedError) and "-error[" in reason:  # of a cloud
         reason += ": check the credentials of the cluster's nodes"
     if "HTTP request to an HTTPS server" in text_of(error):
         reason = "it serves HTTPS: write its address as https://"
     through = f" through {url.etl}" if url.etl else ""
-    return f"cannot read {label} at {endpoint}{through}: {reason}"
+    return f"cannot {doing} {label} at {endpoint}{through}: {reason}"
 
 
 def _unreachable(error: Exception, endpoint: str) -> str:
