@@ -11,7 +11,7 @@ EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
 MINUTES ?= 20
 
-.PHONY: demo test test-frameworks test-matrix laws lint format node bench clean
+.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws lint format node bench clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -28,6 +28,24 @@ test-frameworks: $(VENV)/.ready-frameworks
 
 $(VENV)/.ready-frameworks: $(READY)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS),frameworks]"
+	@touch $@
+
+# The libraries that read and write AIStore through this package, and their pages in docs/.
+test-ecosystem: $(VENV)/.ready-ecosystem
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
+	@$(VENV)/bin/python -m pytest tests/ecosystem
+
+$(VENV)/.ready-ecosystem: $(READY)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS),ecosystem]"
+	@touch $@
+
+# All in examples/, one after the other, on a cluster that is started for them.
+examples: $(VENV)/.ready-examples
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.examples
+
+$(VENV)/.ready-examples: $(READY)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS),ray]"
 	@touch $@
 
 # In fresh environments, one after the other, from the wheel: the Pythons have to be there.

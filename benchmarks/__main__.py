@@ -20,7 +20,7 @@ from benchmarks.runner import measure_all
 from benchmarks.table import format_table
 
 _PACKAGES = ("aisdatapipes", "aistore", "torch", "torchdata", "webdataset", "s3fs")
-_PACKAGES += ("s3torchconnector",)
+_PACKAGES += ("s3torchconnector", "fsspec", "multi-storage-client", "pyarrow")
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    letters = "".join(work.letter for work in WORKS)
+    letters = "".join(dict.fromkeys(work.letter for work in WORKS))
     parser.add_argument("--works", default=letters, help=f"letters of works (default: {letters})")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each reader (default: 3)")
     parser.add_argument("--small", action="store_true", help="little data, to try it out")

@@ -47,8 +47,8 @@ def draw_chart(rows: Sequence[Row]) -> str:
     rows = [row for row in rows if row.runs]
     parts: list[str] = []
     y = _TOP
-    for letter in dict.fromkeys(row.work.letter for row in rows):
-        own = [row for row in rows if row.work.letter == letter]
+    for code in dict.fromkeys(row.work.code for row in rows):
+        own = [row for row in rows if row.work.code == code]
         parts += _panel(own, y)
         y += _TITLE + _ROW * len(own) + _GAP
     return "\n".join([*_frame(y), *parts, "</svg>\n"])
@@ -76,7 +76,7 @@ def _panel(rows: Sequence[Row], y: int) -> Iterator[str]:
     of_memory = work.rounds is not None
     base = next((row.rate for row in rows if row.reader.name == work.baseline), rows[0].rate)
     what = "peak memory, MB above idle" if of_memory else f"{work.unit}, and times the first"
-    yield _text(20, y + 20, f"{work.letter}  {work.title}: {what}", "title")
+    yield _text(20, y + 20, f"{work.code}  {work.title}: {what}", "title")
     values = [row.memory_mb if of_memory else row.rate for row in rows]
     most = max(values) or 1
     for number, (row, value) in enumerate(zip(rows, values, strict=True)):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.data_files import FILE_KINDS, small_contents, store_files
 from benchmarks.job import Job
-from benchmarks.storing import Content, Store
+from benchmarks.scale import FULL, SMALL, Scale
+from benchmarks.storing import Store
 
 __all__ = ["FULL", "SMALL", "Scale", "store"]
 
@@ -20,34 +21,11 @@ _BLOCK_BYTES = 512
 _FEW_OBJECTS_IN = 5
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How much there is of everything.
-
-    Attributes:
-        objects: Small objects, of 10 to 60 KB.
-        shards: Tar shards.
-        samples: Samples in each of them: 35 KB of ``.jpg`` and 3 bytes of ``.cls``.
-        names: Objects to list.
-        big_samples: Samples in the one big shard.
-    """
-
-    objects: int
-    shards: int
-    samples: int
-    names: int
-    big_samples: int
-
-
-FULL = Scale(5_000, 16, 1_000, 100_000, 2**31 // (_SAMPLE_BYTES + 3 * _BLOCK_BYTES))
-SMALL = Scale(200, 2, 20, 1_000, 100)
-
-
 def store(kind: str, endpoint: str, scale: Scale, folder: Path) -> dict[str, Job]:
     """Fill a cluster with data.
 
     Args:
-        kind: Which: ``objects``, ``shards``, ``names`` or ``big shard``.
+        kind: Which: ``objects``, ``shards``, ``names``, ``big shard``, or one of `FILE_KINDS`.
         endpoint: Address of the cluster, of one target.
         scale: How much of it.
         folder: Where local copies of the shards go.
@@ -58,6 +36,8 @@ def store(kind: str, endpoint: str, scale: Scale, folder: Path) -> dict[str, Job
     """
     cluster = Store(endpoint)
     cluster.allow_s3_clients()
+    if kind in FILE_KINDS:
+        return store_files(kind, cluster, endpoint, scale)
     if kind == "objects":
         return _store_objects(cluster, endpoint, scale)
     if kind == "names":
@@ -74,7 +54,7 @@ def _store_objects(cluster: Store, endpoint: str, scale: Scale) -> dict[str, Job
         ("objects", "objects", scale.objects, "xxhash2"),
         ("S3 objects", "objects-for-s3", few, "md5"),
     ]:
-        contents = list(_objects(count))
+        contents = list(small_contents(count))
         cluster.create_bucket(bucket, checksum)
         cluster.put_all(bucket, contents)
         size = sum(len(content) for _, content in contents)
@@ -110,15 +90,6 @@ def _store_big_shard(cluster: Store, endpoint: str, scale: Scale) -> Job:
     size = sum(map(len, _shard(range(1)))) + (count - 1) * _bytes_of_a_sample()
     cluster.put_stream("big-shard", "train.tar", size, _shard(range(count)))
     return Job(endpoint, "big-shard", count, count * _SAMPLE_BYTES, ["train.tar"])
-
-
-def _objects(count: int) -> Iterator[Content]:
-    generator = random.Random(1)  # noqa: S311 - data, no secret
-    pool = generator.randbytes(2**20)
-    for number in range(count):
-        size = generator.randint(10_000, 60_000)
-        start = generator.randrange(len(pool) - size)
-        yield f"train/{number:05}.jpg", pool[start : start + size]
 
 
 def _shard(numbers: range) -> Iterator[bytes]:

@@ -2,85 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from benchmarks.plan_files import FILE_BARS, FILE_READERS, FILE_WORKS
+from benchmarks.works import Bar, Reader, Work
 
 __all__ = ["BARS", "READERS", "WORKS", "Bar", "Reader", "Work"]
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is read.
-
-    Attributes:
-        letter: Its short name.
-        title: What it is.
-        unit: What is counted.
-        data: Kind of data, as `benchmarks.data.store` calls it.
-        baseline: The reader that the others are compared with.
-        delay_s: Added to every answer of the cluster.
-        rounds: How often every reader reads; None for as often as the caller says.
-    """
-
-    letter: str
-    title: str
-    unit: str
-    data: str
-    baseline: str
-    delay_s: float = 0
-    rounds: int | None = None
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader of one work.
-
-    Attributes:
-        work: Letter of the work.
-        name: What the table calls it.
-        function: Where it is, ``module:function`` in `benchmarks.readers`.
-        kind: ``ours``, ``peer``, or ``limit``: one that does not look at what it reads.
-        most: After how many items it stops; 0 for none. For readers that do one label at a
-            time, so that the rate is the same.
-        data: Kind of data; empty for that of the work.
-        options: For the function.
-        is_of_the_past: Whether it needs the SDK of the past.
-        yields_items: Whether it yields what it reads, item by item, and so is checked to the
-            byte.
-    """
-
-    work: str
-    name: str
-    function: str
-    kind: Literal["ours", "peer", "limit"] = "peer"
-    most: int = 0
-    data: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    is_of_the_past: bool = False
-    yields_items: bool = True
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What one of our readers has to reach, compared with the best of some others.
-
-    Attributes:
-        work: Letter of the work.
-        reader: Name of ours.
-        measure: ``rate``: ours is at least `bound` times theirs. ``first item``: our time is at
-            most `bound` times theirs. ``memory``: our peak is at most `bound` MB above theirs,
-            or above an idle process where there are no others.
-        bound: The number.
-        others: Names of the others.
-    """
-
-    work: str
-    reader: str
-    measure: Literal["rate", "first item", "memory"]
-    bound: float
-    others: tuple[str, ...] = ()
-
 
 _PAST = "torchdata 0.9 + SDK 1.22"
 _PAST_TAR = f"{_PAST}, load_from_tar"
@@ -115,6 +40,7 @@ WORKS = (
     Work("C", "Small objects, answers 10 ms late", "objects/s", "objects", _PAST, 0.01),
     Work("D", "Names, listed", "names/s", "names", "SDK list_objects_iter"),
     Work("E", "One shard of 2 GiB", "samples/s", "big shard", "webdataset, pipe:curl", rounds=1),
+    *FILE_WORKS,
 )
 
 READERS = (
@@ -160,6 +86,7 @@ READERS = (
     Reader("E", _SAMPLES, "ours:samples", "ours"),
     Reader("E", _BIG_STREAM, "ours:stream", "ours", yields_items=False),
     Reader("E", _DRAIN, "limits:drain", "limit", yields_items=False),
+    *FILE_READERS,
 )
 
 BARS = (
@@ -187,4 +114,5 @@ BARS = (
     Bar("E", _TAR, "memory", 150),
     Bar("E", _SAMPLES, "memory", 150),
     Bar("E", _BIG_STREAM, "memory", 150),
+    *FILE_BARS,
 )

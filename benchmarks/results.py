@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.job import Job, Run
-from benchmarks.plan import Bar, Reader, Work
+from benchmarks.works import Bar, Reader, Work
 
 __all__ = ["Row", "Verdict", "judge", "to_json"]
 
@@ -78,8 +78,8 @@ class Verdict:
 
 def judge(rows: Sequence[Row], bars: Sequence[Bar]) -> list[Verdict]:
     """Compare ours with the others, for every bar of the works that were measured."""
-    works = {row.work.letter for row in rows}
-    by_name = {(row.work.letter, row.reader.name): row for row in rows if row.runs}
+    works = {row.work.code for row in rows}
+    by_name = {(row.work.code, row.reader.name): row for row in rows if row.runs}
     return [_verdict(bar, by_name) for bar in bars if bar.work in works]
 
 
@@ -118,7 +118,7 @@ def _verdict(bar: Bar, by_name: dict[tuple[str, str], Row]) -> Verdict:
 
 
 def _row_to_json(row: Row) -> dict[str, Any]:
-    described = {"work": row.work.letter, "reader": row.reader.name, "kind": row.reader.kind}
+    described = {"work": row.work.code, "reader": row.reader.name, "kind": row.reader.kind}
     if not row.runs:
         return described | {"error": row.error}
     return described | {

@@ -16,9 +16,9 @@ from urllib.request import urlopen
 from aisdatapipes.testing import LocalCluster
 from benchmarks.data import Scale, store
 from benchmarks.job import Job, Run
-from benchmarks.plan import Reader, Work
 from benchmarks.processes import ReaderError, ReaderProcess, late_endpoint
 from benchmarks.results import Row
+from benchmarks.works import Reader, Work
 
 __all__ = ["measure_all"]
 
@@ -46,7 +46,7 @@ def measure_all(
         stored: dict[str, Job] = {}
         for work in works:
             if work.data not in stored:
-                _say(f"{work.letter}: storing")
+                _say(f"{work.code}: storing")
                 stored |= store(work.data, cluster.endpoint, scale, Path(folder))
             with late_endpoint(nodes, work.delay_s) as endpoint:
                 jobs = {kind: replace(job, endpoint=endpoint) for kind, job in stored.items()}
@@ -60,18 +60,18 @@ def _measure(
         entrants = [
             stack.enter_context(_Entrant(reader, jobs[reader.data or work.data]))
             for reader in readers
-            if reader.work == work.letter
+            if reader.work == work.code
         ]
-        _say(f"{work.letter}: starting {len(entrants)} processes")
+        _say(f"{work.code}: starting {len(entrants)} processes")
         for entrant in entrants:
             entrant.get_ready(is_warmed=work.rounds is None)
         for number in range(work.rounds or rounds):
-            _say(f"{work.letter}: round {number + 1}")
+            _say(f"{work.code}: round {number + 1}")
             for entrant in entrants:
                 entrant.take_turn()
     for entrant in entrants:
         if entrant.error:
-            _say(f"{work.letter}: {entrant.reader.name} failed: {entrant.error}")
+            _say(f"{work.code}: {entrant.reader.name} failed: {entrant.error}")
         yield Row(work, entrant.reader, entrant.job, entrant.runs, entrant.error)
 
 
@@ -85,7 +85,7 @@ class _Entrant(AbstractContextManager):
 
     def __init__(self, reader: Reader, job: Job) -> None:
         self.reader = reader
-        self.job = replace(job, options=dict(reader.options))
+        self.job = replace(job, options={**job.options, **reader.options})
         self.runs: list[Run] = []
         self.error = ""
         self._process = ReaderProcess(

@@ -20,8 +20,8 @@ def format_table(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> str:
         verdicts: Of the bars of these works.
     """
     lines = []
-    for letter in dict.fromkeys(row.work.letter for row in rows):
-        lines += _of_work([row for row in rows if row.work.letter == letter])
+    for code in dict.fromkeys(row.work.code for row in rows):
+        lines += _of_work([row for row in rows if row.work.code == code])
     lines += ["* ours   - a limit: does not look at what it reads", "", *_of_bars(verdicts)]
     return "\n".join(lines)
 
@@ -29,7 +29,7 @@ def format_table(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> str:
 def _of_work(rows: Sequence[Row]) -> Iterator[str]:
     work = rows[0].work
     base = next((row for row in rows if row.reader.name == work.baseline and row.runs), None)
-    title = f"{work.letter}  {work.title}"
+    title = f"{work.code}  {work.title}"
     yield f"{title:42}{work.unit:>12}{'ratio':>9}{'first item':>13}{'memory':>10}"
     for row in rows:
         name = f" {_MARKS[row.reader.kind]} {row.reader.name}"

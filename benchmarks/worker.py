@@ -36,6 +36,8 @@ def main(function: str) -> None:
     # torchdata tells every importer that it drops its DataPipes.
     warnings.simplefilter("ignore")
     reader = load_reader(function)
+    if prepare := getattr(sys.modules[reader.__module__], "prepare", None):
+        prepare(job)
     idle_bytes = _resident_bytes("VmRSS")
     _say(answers, {"idle_bytes": idle_bytes})
     for line in sys.stdin:

@@ -88,23 +88,46 @@ def test_every_bar_is_about_readers_that_there_are() -> None:
     """And no name stands for two readers of a work."""
     names = [(reader.work, reader.name) for reader in READERS]
     assert len(set(names)) == len(names)
-    assert {work.letter for work in WORKS} == {reader.work for reader in READERS}
+    assert {work.code for work in WORKS} == {reader.work for reader in READERS}
+    assert {work.letter for work in WORKS} == set("ABCDEF")
     for bar in BARS:
         for name in (bar.reader, *bar.others):
             assert (bar.work, name) in names
 
 
-def test_two_readers_read_a_small_bucket_from_far_away() -> None:
-    """Real processes, a real cluster and late answers; what breaks is told, not raised."""
+@pytest.fixture(scope="module")
+def measured() -> list[Row]:
+    """A small run of two works: real processes and one real cluster, whose answers are late once.
+
+    Of the second work there is one of several with the letter F.
+    """
     chosen = {"load_files_by_ais": "ours:files", "GetBatch": "limits:get_batch"}
     readers = [
         Reader("A", name, function, yields_items=function == "ours:files")
         for name, function in chosen.items()
     ]
     readers.append(Reader("A", "broken", "ours:none"))
-    work = Work("A", "Small objects", "objects/s", "objects", "GetBatch", delay_s=0.05)
-    ours, batch, broken = measure_all([work], readers, SMALL, rounds=1)
+    readers += [
+        Reader("F7", name, f"files:{name}", data=data, options={"protocol": "ais"})
+        for name, data in [("cat", ""), ("get", "a third of the files")]
+    ]
+    late = Work("A", "Small objects", "objects/s", "objects", "GetBatch", delay_s=0.05)
+    files = next(work for work in WORKS if work.code == "F7")
+    return list(measure_all([late, files], readers, SMALL, rounds=1))
+
+
+def test_two_readers_read_a_small_bucket_from_far_away(measured: list[Row]) -> None:
+    """What breaks is told, not raised."""
+    ours, batch, broken = measured[:3]
     assert ours.runs[0].count == SMALL.objects
     assert ours.runs[0].size == ours.job.size < batch.runs[0].size
     assert min(ours.first_item_s, batch.first_item_s) > 0.05
     assert (broken.runs, "none" in broken.error) == ([], True)
+
+
+def test_files_are_read_by_our_filesystem(measured: list[Row]) -> None:
+    """Many at once and by folder, checked to the byte."""
+    rows = measured[3:]
+    assert [row.error for row in rows] == ["", ""]
+    assert [row.runs[0].count for row in rows] == [SMALL.files, SMALL.files // 3]
+    assert [row.runs[0].size for row in rows] == [row.job.size for row in rows]

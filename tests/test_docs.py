@@ -20,8 +20,9 @@ README = ROOT.joinpath("README.md").read_text()
 WITH_EXAMPLES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in ROOT.joinpath("aisdatapipes").rglob("*.py")
-    # Those of the nodes run where there is a torchdata for them: in support/nodes_suite.py.
-    if ">>> " in path.read_text() and path.parent.name != "nodes"
+    # Those of the nodes run where there is a torchdata for them: in support/nodes_suite.py; those
+    # of Ray in ecosystem/test_ray_docs.py.
+    if ">>> " in path.read_text() and path.parent.name not in ("nodes", "ray")
 )
 IMAGES = [
     "002.american-flag/002_0001.jpg",

@@ -22,9 +22,9 @@ ROWS = [
     {"demo"},
     {"testing"},
     {"nodes"},  # over datasets, as torchdata's own nodes are over anything
-    {"datapipes", "datasets", "samplers", "filesystem"},
+    {"datapipes", "datasets", "samplers", "filesystem", "ray"},
     {"shards", "manifests", "checkpoint"},
-    {"reading", "listing", "tar", "distributed"},
+    {"reading", "writing", "listing", "tar", "distributed"},
     {"client"},
     {"metrics", "processes", "types", "urls", "etl", "errors", "keywords"},
 ]
@@ -35,8 +35,13 @@ ROOMS_OF = {
     "torch": ROWS[5] | {"checkpoint", "distributed", "demo"},
     "torchdata": {"datapipes", "demo", "nodes"},
     "fsspec": {"filesystem"},
-    "aistore": {"client", "compat", "errors", "listing", "reading", "types", "testing", "demo"},
-    "requests": {"client", "errors", "listing", "reading"},
+    "ray": {"ray"},
+    "pyarrow": {"ray"},
+    "aistore": {
+        *{"client", "compat", "errors", "listing", "reading", "types", "testing", "demo"},
+        "writing",
+    },
+    "requests": {"client", "errors", "listing", "reading", "writing"},
     "msgspec": {"listing"},
     "urllib3": {"client", "reading"},
     "tenacity": {"client"},

@@ -1,11 +1,13 @@
-"""Transport: the connections of a client, and a shorter way through requests for its GETs."""
+"""Transport: the connections of a client, and its own ways through requests for GETs and writes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
+import urllib3
 from aistore.sdk.session_manager import SessionManager
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
@@ -13,9 +15,10 @@ from requests.hooks import default_hooks, dispatch_hook
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 
-__all__ = ["use_session"]
+__all__ = ["send_once", "use_session"]
 
 _PLAIN_OPTIONS = {"params", "headers", "timeout", "stream"}
+_PLAIN_METHODS = ("HEAD", "PUT")
 
 
 def use_session(requester: Any, auth: AuthBase) -> requests.Session:
@@ -25,9 +28,31 @@ def use_session(requester: Any, auth: AuthBase) -> requests.Session:
         requester: The request client, used by this process alone.
         auth: Authorizes what goes to the cluster's own address.
     """
-    session = _Session(requester.session_manager.session, auth)
+    _, read_timeout_s = requester.timeout
+    session = _Session(requester.session_manager.session, auth, read_timeout_s)
     requester.session_manager = _FixedSession(requester.session_manager, session)
     return session
+
+
+def send_once(
+    session: Any, method: str, url: str, body: Any, headers: Mapping[str, str]
+) -> requests.Response:
+    """Send one request as it is, and never again: no retry, no redirect, no token.
+
+    For what must not happen twice, at an address that a redirect of the cluster led to, which
+    lets the request in. Certificates are verified and shown as in all other requests.
+
+    Args:
+        session: The session of a client, from `use_session`.
+        method: ``PUT`` or ``POST``.
+        url: The address.
+        body: Bytes, or pieces of them with a length; not a generator.
+        headers: What else goes with it.
+
+    Raises:
+        requests.RequestException: There was no answer. What was sent may have been carried out.
+    """
+    return session.send_once(method, url, body, headers)
 
 
 class _FixedSession(SessionManager):
@@ -44,43 +69,88 @@ class _FixedSession(SessionManager):
 
 
 class _Session(requests.Session):
-    """Sends plain GETs with half the work.
+    """Sends plain GETs, and what else has no body, with half the work.
 
     For a GET that is redirected, as those of objects are, requests looks five times through the
     whole environment for proxies, and merges cookies and settings that nobody gave; that is more
     than half of what a client spends on a small object. Here the environment's proxies are looked
-    up once for every address. Where the certificates are left to the environment, and for all
-    other requests, it is as it was.
+    up once for every address, for other requests too. Where the certificates are left to the
+    environment, it is as it was.
 
     Args:
         like: Whose settings it takes over.
         auth: Authorizes what goes to the cluster's own address.
+        read_timeout_s: Seconds that the cluster may take, where the SDK does not say.
     """
 
-    def __init__(self, like: requests.Session, auth: AuthBase) -> None:
+    def __init__(self, like: requests.Session, auth: AuthBase, read_timeout_s: float) -> None:
         super().__init__()
+        self.read_timeout_s = read_timeout_s
         self.__setstate__(like.__getstate__())  # pyright: ignore[reportAttributeAccessIssue]
         self.auth = self._authorize = auth
         self._proxies: dict[tuple[str, ...], dict[str, str]] = {}
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter(like.get_adapter(scheme), self.verify))
+        self._once = _Adapter(like.get_adapter("https://"), self.verify)
+        self._once.max_retries = urllib3.Retry(0, read=False)
+
+    def send_once(
+        self, method: str, url: str, body: Any, headers: Mapping[str, str]
+    ) -> requests.Response:
+        """Send a request without retries, redirects and token; see the function."""
+        request = requests.PreparedRequest()
+        request.prepare(method, url, {**self.headers, **headers}, data=body)
+        options = {"verify": self.verify, "cert": self.cert, "proxies": self._proxies_for(url)}
+        if self._is_by_environment(url):
+            options = self.merge_environment_settings(url, {}, False, self.verify, self.cert)
+        # urllib3 gives each piece that is sent as long as a connection may take.
+        timeout = self.read_timeout_s, self.read_timeout_s
+        response = self._once.send(request, timeout=timeout, **options)
+        _ = response.content  # so that the connection can be used again
+        return response
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         """Send a request, as the SDK has it."""
-        is_stream = method.upper() == "GET" and options.get("stream")
-        is_plain = is_stream and options.keys() == _PLAIN_OPTIONS
-        by_environment = self.verify is True and url.startswith("https:")
-        if not is_plain or args or by_environment:
+        method = method.upper()
+        is_stream = method == "GET" and bool(options.get("stream"))
+        is_plain = is_stream or (method in _PLAIN_METHODS and "stream" not in options)
+        is_plain = is_plain and {*options, "stream"} == _PLAIN_OPTIONS
+        if not is_plain or args or self._is_by_environment(url):
             return super().request(method, url, *args, **options)
         fields = {name: value for name, value in options["params"].items() if value is not None}
         query = urlencode(fields, doseq=True)
-        return self._get(f"{url}?{query}", options["headers"], options.get("timeout"))
+        headers, timeout = options["headers"], options.get("timeout")
+        response = self._follow(method, f"{url}?{query}", headers, timeout)
+        if not is_stream:
+            _ = response.content  # so that the connection can be used again
+        return response
 
-    def _get(self, url: str, headers: dict[str, str], timeout: Any) -> requests.Response:
-        """Send a GET, and follow the redirects; the body of the last one is unread."""
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """Return how to send a request; requests calls it."""
+        if proxies or self._is_by_environment(url):
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+        return {
+            "proxies": dict(self._proxies_for(url)),
+            "stream": self.stream if stream is None else stream,
+            "verify": self.verify if verify is None else verify,
+            "cert": self.cert if cert is None else cert,
+        }
+
+    def rebuild_proxies(self, prepared_request: Any, proxies: Any) -> Any:
+        """Return the proxies for where a redirect leads to; requests calls it."""
+        if self._proxies_for(prepared_request.url):
+            return super().rebuild_proxies(prepared_request, proxies)
+        return {}
+
+    def _follow(
+        self, method: str, url: str, headers: dict[str, str], timeout: Any
+    ) -> requests.Response:
+        """Send a request, and follow the redirects; the body of the last one is unread."""
         first = url
         for _ in range(self.max_redirects):
-            request = self._prepared(url, headers)
+            request = self._prepared(method, url, headers)
             if url == first or not self.should_strip_auth(first, url):
                 self._authorize(request)
             options = {
@@ -96,8 +166,14 @@ class _Session(requests.Session):
             if not target:
                 return response
             response.raw.drain_conn()
+            self.rebuild_method(request, response)
+            method = request.method or method
             url = urljoin(url, target)
         raise requests.TooManyRedirects(f"more than {self.max_redirects} redirects of {first}")
+
+    def _is_by_environment(self, url: str) -> bool:
+        """Whether the environment may name the certificates to trust."""
+        return self.verify is True and url.startswith("https:")
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         address = urlsplit(url)[:2]
@@ -105,9 +181,9 @@ class _Session(requests.Session):
             self._proxies[address] = get_environ_proxies(url)
         return self._proxies[address]
 
-    def _prepared(self, url: str, headers: dict[str, str]) -> requests.PreparedRequest:
+    def _prepared(self, method: str, url: str, headers: dict[str, str]) -> requests.PreparedRequest:
         request = requests.PreparedRequest()
-        request.method, request.url, request.hooks = "GET", url, default_hooks()
+        request.method, request.url, request.hooks = method, url, default_hooks()
         request.headers = CaseInsensitiveDict({**self.headers, **headers})
         return request
 

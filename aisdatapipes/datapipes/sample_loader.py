@@ -13,14 +13,17 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.datapipes.functional_names import FunctionalNames
 from aisdatapipes.datapipes.sharding import own_share
 from aisdatapipes.datapipes.source_pipe import as_pipe
-from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import Counters, SharedCounters
 from aisdatapipes.reading.options import ErrorHandler, ErrorPolicy, OnError
 from aisdatapipes.reading.prefetcher import prefetch
 from aisdatapipes.reading.request import ObjectRequest
-from aisdatapipes.shards.read_shard import SHARD_OPTIONS, read_shard, samples_parser
-from aisdatapipes.tar import Sample
+from aisdatapipes.shards.read_shard import (
+    SHARD_OPTIONS,
+    read_shard,
+    sample_dict,
+    samples_parser,
+)
 from aisdatapipes.types import ETLConfig
 
 __all__ = ["AISSampleLoader"]
@@ -107,7 +110,7 @@ class AISSampleLoader(FunctionalNames, IterDataPipe[dict[str, Any]]):
         with closing(shards):
             for shard in shards:
                 for sample in read_shard(shard.item, shard, parse, content_for):
-                    yield _as_dict(shard.item, sample)
+                    yield sample_dict(shard.item, sample)
 
     def __len__(self) -> int:
         if self.length < 0:
@@ -127,13 +130,3 @@ class AISSampleLoader(FunctionalNames, IterDataPipe[dict[str, Any]]):
 
     def _request_for(self, url: str) -> ObjectRequest:
         return ObjectRequest.parse(url, self.url, self.settings, self._etl)
-
-
-def _as_dict(url: str, sample: Sample) -> dict[str, Any]:
-    found = {"__key__": sample.key, "__url__": url, **sample.files}
-    if len(found) < len(sample.files) + 2:
-        raise BadArchiveError(
-            f"sample {sample.key!r} in {url} has a member '.__key__' or '.__url__', which is the "
-            "name of what every sample has: rename it"
-        )
-    return found

@@ -37,7 +37,7 @@ class PagedListing:
 
     def entries(self, prefix: str, flags: Sequence[ListObjectFlag] = ()) -> Iterator[BucketEntry]:
         """Yield the entries of all pages; clouds, and archives, page rightly."""
-        for page in self._pages(prefix, flags=flags):
+        for page in self.pages(prefix, flags=flags):
             yield from page.entries
 
     def entries_in_folder(self, folder: str, start_after: str = "") -> Iterator[BucketEntry]:
@@ -52,12 +52,12 @@ class PagedListing:
             folder: With its slash; empty for the whole bucket.
             start_after: The names behind it only.
         """
-        page = next(self._pages(folder, start_after))
+        page = next(self.pages(folder, start_after))
         if not page.continuation_token:
             yield from page.entries
             return
         first = name_bytes(start_after)
-        for entry in self._entries_of_level(folder):
+        for entry in self.entries_of_level(folder):
             if start_after and name_bytes(entry.n.removesuffix("/")) <= first:
                 continue
             if entry.n.endswith("/"):
@@ -65,27 +65,28 @@ class PagedListing:
             else:
                 yield entry
 
-    def _entries_of_level(self, prefix: str) -> Iterator[BucketEntry]:
+    def entries_of_level(self, prefix: str) -> Iterator[BucketEntry]:
         """Yield the objects and the folders that are right under a folder; these end in a slash.
 
         By pages as large as they may be: a folder at the end of one hides others as well, and
         comes again. What it may hide is requested by name.
         """
         folders: set[str] = set()
-        for page in self._pages(prefix, page_size=0, flags=[ListObjectFlag.NO_RECURSION]):
+        for page in self.pages(prefix, page_size=0, flags=[ListObjectFlag.NO_RECURSION]):
             yield from [entry for entry in page.entries if entry.n not in folders]
             folders.update(entry.n for entry in page.entries if entry.n.endswith("/"))
             last = page.entries[-1].n if page.entries and page.continuation_token else ""
             for mark in _BEFORE_SLASH if last.endswith("/") else "":
-                yield from self._entries_of_level(f"{last[:-1]}{mark}")
+                yield from self.entries_of_level(f"{last[:-1]}{mark}")
 
-    def _pages(
+    def pages(
         self,
         prefix: str,
         start_after: str = "",
         page_size: int | None = None,
         flags: Sequence[ListObjectFlag] = (),
     ) -> Iterator[BucketList]:
+        """Yield the pages themselves, as AIStore has them."""
         # Not the SDK's iterator: it fails on an empty page that is not the last.
         message = ListObjectsMsg(
             prefix=prefix,

@@ -12,7 +12,7 @@ __all__ = ["close_result", "in_thread"]
 _T = TypeVar("_T")
 
 
-def in_thread(opening: Callable[[_T], Any], what: _T) -> Future:
+def in_thread(opening: Callable[[_T], Any], what: _T, opened: Future | None = None) -> Future:
     """Open in a thread that nobody has to wait for, not even the end of the process.
 
     The threads of an executor would hold up a Ctrl-C for as long as the cluster is silent.
@@ -20,11 +20,13 @@ def in_thread(opening: Callable[[_T], Any], what: _T) -> Future:
     Args:
         opening: What to call.
         what: What to call it with.
+        opened: The future to return, a new one by default; for who has to know of it even if a
+            Ctrl-C comes before this returns.
 
     Returns:
         A future of what `opening` returns; cancelled in time, it is not called.
     """
-    opened: Future = Future()
+    opened = Future() if opened is None else opened
 
     def run() -> None:
         if not opened.set_running_or_notify_cancel():

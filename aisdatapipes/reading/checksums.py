@@ -9,14 +9,15 @@ import xxhash
 
 from aisdatapipes.errors import ChecksumError, NoChecksumError
 
-__all__ = ["Checksum"]
+__all__ = ["KINDS", "Checksum"]
 
-_KINDS = {
+KINDS = {
     "xxhash2": xxhash.xxh64,
     "md5": hashlib.md5,
     "sha256": hashlib.sha256,
     "sha512": hashlib.sha512,
 }
+"""The kinds of checksums that are known here, as AIStore calls them."""
 
 
 class Checksum:
@@ -32,12 +33,12 @@ class Checksum:
 
     def __init__(self, headers: Mapping[str, str], label: str) -> None:
         kind, self._expected = headers.get("Ais-Checksum-Type"), headers.get("Ais-Checksum-Value")
-        if kind not in _KINDS or not self._expected:
+        if kind not in KINDS or not self._expected:
             raise NoChecksumError(
                 f"the cluster gives {f'a {kind}' if kind else 'no'} checksum of {label}, known are "
-                f"{', '.join(_KINDS)}: read it without verify, or set the bucket's checksum type"
+                f"{', '.join(KINDS)}: read it without verify, or set the bucket's checksum type"
             )
-        self._digest = _KINDS[kind]()
+        self._digest = KINDS[kind]()
         self._label = label
 
     def update(self, data: bytes) -> None:

@@ -111,19 +111,24 @@ class ObjectReader:
                 yield outcome.item, file
 
     def read_all(
-        self, items: Iterable[T], url_of: Callable[[T], str]
+        self,
+        items: Iterable[T],
+        url_of: Callable[[T], str],
+        expected_bytes: float | None = None,
     ) -> Generator[tuple[T, bytes | None], None, None]:
         """Yield every item with its content, ahead of the consumer; None for a skipped one.
 
         Args:
             items: What to read; in this order if ``options.ordered``.
             url_of: Returns the URL of an item.
+            expected_bytes: What each may have, if that is known: the first requests are as big
+                as the later ones then.
 
         Raises:
             AISPipeError: An object cannot be read and is not to be skipped.
         """
         handler = ErrorHandler(self.policy, self.counters.of_this_process())
-        yield from self._contents(items, url_of, handler)
+        yield from self._contents(items, url_of, handler, expected_bytes)
 
     def read_one(self, url: str) -> bytes:
         """Return the content of an object, or what ``on_error``, if it is a function, has for it.

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http import HTTPStatus
 from itertools import islice
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.errors import AISPipeError, ObjectChangedError
+from aisdatapipes.errors import AISPipeError, BadArchiveError, ObjectChangedError
 from aisdatapipes.manifests.manifest import ManifestEntry
 from aisdatapipes.metrics.counters import ProcessCounters
 from aisdatapipes.reading.options import ReadOptions
@@ -29,6 +29,7 @@ __all__ = [
     "files_parser",
     "read_shard",
     "resumable",
+    "sample_dict",
     "samples_parser",
 ]
 
@@ -132,6 +133,25 @@ def samples_parser(settings: Settings, counters: ProcessCounters | None = None) 
         counters: Where to count members that belong to no sample.
     """
     return partial(_parse_samples, settings.max_member_bytes, counters)
+
+
+def sample_dict(url: str, sample: Sample) -> dict[str, Any]:
+    """Return a sample in WebDataset's form: its files by extension, its key and its shard.
+
+    Raises:
+        BadArchiveError: It has a file whose extension is the name of one of the other two.
+
+    Example:
+        >>> sample_dict("ais://coco/0.tar", Sample("a/1", {"cls": b"7"}, None))
+        {'__key__': 'a/1', '__url__': 'ais://coco/0.tar', 'cls': b'7'}
+    """
+    found = {"__key__": sample.key, "__url__": url, **sample.files}
+    if len(found) < len(sample.files) + 2:
+        raise BadArchiveError(
+            f"sample {sample.key!r} in {url} has a member '.__key__' or '.__url__', which is the "
+            "name of what every sample has: rename it"
+        )
+    return found
 
 
 def files_parser(settings: Settings) -> Parse[File]:

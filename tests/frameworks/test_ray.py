@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from frameworks.record import Record
+from support.processes import commands_with
 from support.torchrun import run_job
 
 JOB = Path(__file__).with_name("ray_job.py")
@@ -23,18 +24,6 @@ def record(endpoint: str, numbers: str, tmp_path_factory: pytest.TempPathFactory
         run_job(endpoint, [sys.executable, str(JOB), numbers, str(folder), temporary])
         assert not commands_with(temporary)
     return Record(folder)
-
-
-def commands_with(text: str) -> list[bytes]:
-    """Return the command lines on this machine that have a text in them."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes()
-        except OSError:  # it ended meanwhile
-            continue
-        found += [command] if text.encode() in command else []
-    return found
 
 
 @pytest.mark.parametrize("workers", [0, 2])

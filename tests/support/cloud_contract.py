@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from typing import ClassVar, Protocol
 
 import pytest
+from aistore.sdk.const import ACT_EVICT_OBJECTS
 
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
+from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.filesystem.writable_file import WritableFile
+from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.streams import ObjectStream
 from aisdatapipes.testing import LocalCluster
 from support.faults import FaultProxy
+from support.processes import becomes
 
 SMALL = {
     **{f"d/{number:02d}.txt": random.Random(number).randbytes(300 * number) for number in range(9)},
@@ -182,3 +187,21 @@ class CloudContract:
             assert caught.value.status_code == 404
         assert [url for url, _ in read([good, bad, good], cluster, on_error="skip")] == [good, good]
         assert time.monotonic() - start < SOON_S
+
+    @pytest.mark.parametrize("size", [0, 1000, 6_000_000])
+    def test_what_is_written_is_in_the_cloud(
+        self, cluster: LocalCluster, bucket: str, size: int
+    ) -> None:
+        """A file of any size is there when it is closed, also when the cluster has forgotten it."""
+        data = random.Random(size).randbytes(size)
+        url = f"{self.schemes[0]}://{bucket}/written/a b"
+        request = ObjectRequest.parse(url, cluster.endpoint, Settings())
+        with WritableFile(request, block_size=100_000) as file:
+            file.write(data)
+        assert read([url], cluster) == [(url, data)]
+        here = bucket_for(request.url, cluster.endpoint, Settings())
+        # The SDK does this for clouds, and not for another AIStore.
+        evicting = here.make_request("DELETE", ACT_EVICT_OBJECTS, {"objnames": [request.url.name]})
+        job = cluster.client().job(evicting.text)
+        assert becomes(lambda: job.status().end_time != 0)
+        assert read([url], cluster) == [(url, data)]

@@ -74,18 +74,27 @@ class Rule:
         times: How often it strikes, None for always.
         matches: Regular expression that is found in ``METHOD path?query``, as on the wire, of
             the requests it is for. What a redirect led to a target has ``pid=`` in the query.
+        holds: What the body of these requests has somewhere.
     """
 
     times: int | None = 1
     matches: str = ""
+    holds: bytes = b""
 
     def is_for(self, ask: Ask) -> bool:
         """Whether the rule may strike at this request."""
-        return re.search(self.matches, str(ask)) is not None
+        return self.holds in ask.body and re.search(self.matches, str(ask)) is not None
 
     async def before(self, ask: Ask, take: Take) -> Answer | None:  # noqa: ARG002
         """Act before the request is passed on; return an answer to be sent instead."""
         return None
+
+    def upload(self, body: bytes, take: Take) -> AsyncIterator[bytes] | None:  # noqa: ARG002
+        """Return what to pass on in place of the body of the request, with the same length."""
+        return None
+
+    async def after(self, take: Take) -> None:
+        """Act when the cluster has answered that it is done, and nobody has heard of it yet."""
 
     def body(self, chunks: AsyncIterator[bytes], take: Take) -> AsyncIterator[bytes]:  # noqa: ARG002
         """Return what to send in place of the body of the cluster's answer."""

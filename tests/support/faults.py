@@ -187,13 +187,16 @@ class FaultProxy:
         exchange: Exchange,
         rules: list[tuple[Rule, Take]],
     ) -> web.StreamResponse:
-        async with self._send(request, ask) as answer:
+        uploads = (rule.upload(ask.body, take) for rule, take in rules)
+        upload = next(filter(None, uploads), None)
+        async with self._send(request, ask, upload) as answer:
             exchange.status = answer.status
             if "what=smap" in ask.path:
                 return web.json_response(await self._map_through_here(await answer.json()))
             chunks = answer.content.iter_any()
             if answer.status < HTTPStatus.MULTIPLE_CHOICES:
                 for rule, take in rules:
+                    await rule.after(take)
                     chunks = rule.body(chunks, take)
             response = web.StreamResponse(headers=await self._headers_of(answer))
             response.set_status(answer.status, answer.reason)
@@ -204,14 +207,16 @@ class FaultProxy:
             return response
 
     def _send(
-        self, request: web.BaseRequest, ask: Ask
+        self, request: web.BaseRequest, ask: Ask, upload: AsyncIterator[bytes] | None
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         assert request.transport is not None
         node = self._nodes[request.transport.get_extra_info("sockname")[1]]
         headers = _end_to_end(request.headers, "host", "content-length")
+        if upload:
+            headers["Content-Length"] = str(len(ask.body))
         url = URL(f"http://{node}{ask.path}", encoded=True)
         return self._session.request(
-            ask.method, url, headers=headers, data=ask.body or None, allow_redirects=False
+            ask.method, url, headers=headers, data=upload or ask.body or None, allow_redirects=False
         )
 
     async def _headers_of(self, answer: aiohttp.ClientResponse) -> CIMultiDict[str]:

@@ -15,7 +15,6 @@ from aisdatapipes.testing.binary import build_once, cache_folder, find_aisnode, 
 TAGS = ("aws", "etl", "gcp")
 """What the tests need of ``aisnode``: one build for all of them, as a build takes minutes."""
 
-_TORCHDATA = "0.11.0"
 _FAKE_GCS = "github.com/fsouza/fake-gcs-server"
 _RECIPE = Path(__file__).with_name("fakegcs")
 
@@ -33,17 +32,27 @@ def find_fake_gcs() -> Path:
 
 
 def find_torchdata_nodes() -> Path:
-    """Return a folder with the latest torchdata and nothing else; fetch it if there is none.
+    """Return a folder with the latest torchdata and nothing else; fetch it if there is none."""
+    return _find_torchdata("0.11.0")
 
-    Before the installed one on the path of a process, it needs no second torch.
+
+def find_torchdata_pipes() -> Path:
+    """Return a folder with the last torchdata that has pipes, likewise."""
+    return _find_torchdata("0.9.0")
+
+
+def _find_torchdata(version: str) -> Path:
+    """Return a folder with a torchdata: before the installed one on the path of a process.
+
+    It needs no second torch.
     """
-    folder = cache_folder() / f"torchdata-{_TORCHDATA}"
+    folder = cache_folder() / f"torchdata-{version}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
                 pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-                package = f"torchdata=={_TORCHDATA}"
+                package = f"torchdata=={version}"
                 subprocess.run([*pip, "--target", f"{fresh}/all", package], check=True)
                 Path(fresh, "all").replace(folder)
     return folder
@@ -54,3 +63,4 @@ if __name__ == "__main__":
     find_authn()
     find_fake_gcs()
     find_torchdata_nodes()
+    find_torchdata_pipes()

@@ -1,0 +1,378 @@
+"""Writable files: objects that are written like files, and are there when the file is closed.
+
+A file that is not closed in good order leaves nothing: after an exception in its block, when it
+is dropped, or at the end of the process. That needs care, as Python and libraries close files on
+all of these ways too, and never say why:
+
+- ``with`` of the file itself tells of the exception. ``fsspec.open``, pyarrow's writers and many
+  others only call `close` from their own ``__exit__``. So `close` looks for an exception that was
+  not there when the file was opened, and for a ``with`` block that is being left because of it.
+- A `close` that stands in ``except`` or ``finally``, and not at the end of a ``with``, is what
+  somebody has written there on purpose: it makes the object, of what was written until then, as
+  with any other file. Who does not want that calls `discard`.
+- An `io.TextIOWrapper` or `io.BufferedWriter` that is dropped closes its file, and tells it before
+  by ``_dealloc_warn``.
+"""
+
+from __future__ import annotations
+
+import dis
+import io
+import logging
+import os
+import sys
+import weakref
+from enum import Enum, auto
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+from aisdatapipes.errors import AlreadyExistsError, IncompleteWriteError
+from aisdatapipes.reading.request import ObjectRequest
+from aisdatapipes.writing.put import put_object
+from aisdatapipes.writing.stored import is_there
+from aisdatapipes.writing.upload import ObjectUpload
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as ReadableBuffer
+
+__all__ = ["BLOCK_BYTES", "WritableFile", "WritableText", "part_bytes"]
+
+_logger = logging.getLogger(__name__)
+
+BLOCK_BYTES = 8 * 2**20
+
+# Parts are as large as a block, until there are so many that the rest has to go into larger ones:
+# 9,999 hold more than 10 TB.
+_EQUAL_PARTS = 1_000
+_PARTS_PER_STEP = 33
+_CLOUD_PART_BYTES = 5 * 2**20
+"""What S3 and its like want of every part but the last."""
+
+_WITH_EXCEPT_START = dis.opmap["WITH_EXCEPT_START"]
+
+
+class _State(Enum):
+    OPEN = auto()
+    BROKEN = auto()
+    COMMITTED = auto()
+    DISCARDED = auto()
+
+
+class WritableFile(io.BufferedIOBase):
+    """An object that is being written. One thread uses it, in one process.
+
+    What fits into a block is sent when the file is closed, more of it while it is written; one
+    block is in memory, and the one before while it is being sent.
+
+    Args:
+        request: The object.
+        block_size: Bytes of a block.
+        autocommit: Whether `close` makes the object; otherwise `commit` does.
+        must_be_new: Do not replace an object. It is looked for before the new one is made, which
+            is no guarantee against somebody who writes it at the same moment.
+        content: What it begins with.
+        fs: The filesystem, for those who look for it at the file.
+        path: The path, likewise.
+        mode: The mode, likewise.
+
+    Example:
+        >>> import os
+        >>> from aisdatapipes import Settings
+        >>> from aisdatapipes.writing.changes import delete_object
+        >>> url = "ais://caltech256/file.txt"
+        >>> request = ObjectRequest.parse(url, os.environ["AIS_ENDPOINT"], Settings())
+        >>> with WritableFile(request) as file:
+        ...     file.write(b"hello")
+        5
+        >>> request.ask_size()
+        5
+        >>> delete_object(request)
+    """
+
+    _state = _State.DISCARDED  # until it is open
+
+    def __init__(
+        self,
+        request: ObjectRequest,
+        *,
+        block_size: int = BLOCK_BYTES,
+        autocommit: bool = True,
+        must_be_new: bool = False,
+        content: bytes = b"",
+        fs: Any = None,
+        path: str = "",
+        mode: str = "wb",
+    ) -> None:
+        if block_size < 1:
+            raise ValueError(f"block_size is {block_size}, it must be positive")
+        self.fs, self.path, self.mode = fs, path, mode
+        self.name = path or request.url.name
+        self.blocksize, self.autocommit = block_size, autocommit
+        self._request = request
+        self._must_be_new = must_be_new
+        self._opened_during = sys.exc_info()[1]
+        self._process = os.getpid()
+        self._block, self._other_block = bytearray(), bytearray()
+        self._filled = 0
+        self._size = 0
+        self._parts = 0
+        self._upload: ObjectUpload | None = None
+        self._finalizer: weakref.finalize | None = None
+        self._is_dropped = False
+        self._state = _State.OPEN
+        self.write(content)
+
+    @property
+    def label(self) -> str:
+        """The object, as messages name it."""
+        return self._request.label
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return how many bytes were written."""
+        self._check_open()
+        return self._size
+
+    def flush(self) -> None:
+        """Do nothing: an object is there when it is whole."""
+        self._check_open()
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write all of `data`; return how many bytes that is.
+
+        Raises:
+            AISPipeError: What was written before could not be sent; nothing was changed.
+            ValueError: The file is closed.
+        """
+        self._check_open()
+        self._check_usable()
+        view = _bytes_of(data)
+        try:
+            self._take(view)
+        except BaseException:
+            self._state = _State.BROKEN
+            raise
+        return view.nbytes
+
+    def close(self) -> None:
+        """Make the object, or with ``autocommit=False`` send all that it needs.
+
+        At the end of a ``with`` block that an exception ends, it discards.
+
+        Raises:
+            AlreadyExistsError: It must be new, and is not.
+            AISPipeError: It could not be written; what was there before is as it was, unless the
+                message says that this is not known.
+        """
+        if self.closed:
+            return
+        if self._is_given_up():
+            self.discard()
+            return
+        try:
+            self._check_usable()
+            self._send_rest()
+            if self.autocommit:
+                self.commit()
+        except BaseException:
+            self.discard()
+            raise
+        finally:
+            super().close()
+
+    def commit(self) -> None:
+        """Make the object, of what was written.
+
+        Raises:
+            AlreadyExistsError: It must be new, and is not.
+            AISPipeError: As for `close`.
+            ValueError: It was discarded.
+        """
+        if self._state is _State.COMMITTED:
+            return
+        self.prepare()
+        if self._upload is None:
+            put_object(self._request, memoryview(self._block)[: self._filled], self._filled)
+        else:
+            self._upload.commit()
+        self._end(_State.COMMITTED)
+
+    def discard(self) -> None:
+        """Forget what was written, and leave nothing of it; nothing if it is committed."""
+        if self._state in (_State.COMMITTED, _State.DISCARDED):
+            return
+        try:
+            if self._upload is not None:
+                self._upload.abort()
+        finally:
+            self._end(_State.DISCARDED)
+
+    def prepare(self) -> None:
+        """Send what is left, and look for what forbids to commit.
+
+        Raises:
+            AlreadyExistsError: It must be new, and is not.
+            AISPipeError: As for `close`.
+            ValueError: It was discarded.
+        """
+        self._check_usable()
+        self._send_rest()
+        if self._must_be_new and is_there(self._request):
+            raise AlreadyExistsError(
+                f"{self.label} is there already: write under another name, or open it with mode "
+                "'wb' to replace it"
+            )
+
+    def _take(self, view: memoryview) -> None:
+        is_constant = isinstance(view.obj, bytes)
+        while view:
+            block_bytes = self._block_bytes()
+            if self._filled == block_bytes:
+                self._send_block()
+            elif is_constant and not self._filled and view.nbytes > block_bytes:
+                self._send(view[:block_bytes])
+                self._size += block_bytes
+                view = view[block_bytes:]
+            else:
+                piece = view[: block_bytes - self._filled]
+                self._fill(piece)
+                view = view[piece.nbytes :]
+
+    def _fill(self, piece: memoryview) -> None:
+        """Put a piece into the block, over what was there when it was used before."""
+        begin, self._filled = self._filled, self._filled + piece.nbytes
+        self._block[begin : self._filled] = piece
+        self._size += piece.nbytes
+
+    def _block_bytes(self) -> int:
+        is_cloud = self._request.url.provider != "ais"
+        least = max(self.blocksize, _CLOUD_PART_BYTES) if is_cloud else self.blocksize
+        return part_bytes(self._parts + 1, least)
+
+    def _send_block(self) -> None:
+        self._send(memoryview(self._block)[: self._filled])
+        # The part before has been sent by now, from the other block.
+        self._block, self._other_block = self._other_block, self._block
+        self._filled = 0
+        if len(self._block) != self._block_bytes():
+            self._block = bytearray()  # as it can grow only where nobody looks at it
+
+    def _send(self, part: memoryview) -> None:
+        if self._upload is None:
+            self._upload = ObjectUpload(self._request)
+            self._finalizer = weakref.finalize(self, self._upload.abort)
+        self._upload.send(part)
+        self._parts += 1
+
+    def _send_rest(self) -> None:
+        """Send what is left, if it is not to go by one request, and wait until it has gone."""
+        if self._filled and (self._upload is not None or not self.autocommit):
+            self._send_block()
+        if self._upload is not None:
+            self._upload.wait()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError(f"{self.label} is closed, or was never opened")
+
+    def _check_usable(self) -> None:
+        if os.getpid() != self._process:
+            raise IncompleteWriteError(
+                f"cannot write {self.label}: the file was opened by another process: "
+                "open it in this one"
+            )
+        if self._state is _State.BROKEN:
+            raise IncompleteWriteError(
+                f"cannot write {self.label}: a write to it has failed: nothing was changed"
+            )
+        if self._state is _State.DISCARDED:
+            raise ValueError(f"{self.label} was discarded")
+
+    def _is_given_up(self) -> bool:
+        """Whether it is closed for another reason than that all is written."""
+        if self._is_dropped:
+            _logger.warning("%s was dropped without being closed: nothing was written", self.label)
+        is_child = os.getpid() != self._process
+        return self._is_dropped or is_child or _is_left_by_exception(self._opened_during)
+
+    def _end(self, state: _State) -> None:
+        self._state, self._opened_during = state, None
+        self._block, self._other_block, self._filled = bytearray(), bytearray(), 0
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        super().close()
+
+    def _dealloc_warn(self, source: object) -> None:
+        """Hear of a wrapper that is dropped, and will close this file."""
+        self._is_dropped = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        # IOBase would close, which commits. At the end of the process little may be left.
+        if _State is not None and self._state in (_State.OPEN, _State.BROKEN):
+            self._is_dropped = True
+            self._is_given_up()
+            self.discard()
+
+
+class WritableText(io.TextIOWrapper):
+    """A text file over a `WritableFile`, which is discarded where a block ends by an exception."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            cast("WritableFile", self.buffer).discard()
+
+
+def part_bytes(number: int, block_bytes: int) -> int:
+    """Return the size of a part, by its number from 1 on.
+
+    Example:
+        >>> [part_bytes(number, 1000) for number in (1, 1000, 1033)]
+        [1000, 1000, 8389608]
+    """
+    steps = max(0, number - _EQUAL_PARTS) // _PARTS_PER_STEP
+    return block_bytes + steps * max(block_bytes, BLOCK_BYTES)
+
+
+def _bytes_of(data: ReadableBuffer) -> memoryview:
+    view = memoryview(data)
+    if not view.nbytes or not view.c_contiguous:
+        return memoryview(view.tobytes())
+    return view.cast("B")
+
+
+def _is_left_by_exception(known: BaseException | None) -> bool:
+    """Whether some caller is leaving a ``with`` block because of an exception other than this."""
+    error = sys.exc_info()[1]
+    if error is None or error is known:
+        return False
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not _is_leaving_with(frame):
+        frame = frame.f_back
+    return frame is not None
+
+
+def _is_leaving_with(frame: FrameType) -> bool:
+    """Whether it is in the call of an ``__exit__``, also one of C, that gets an exception."""
+    code = frame.f_code.co_code
+    return frame.f_lasti >= 0 and code[frame.f_lasti] == _WITH_EXCEPT_START

@@ -1,0 +1,1 @@
+"""Writing: objects into the cluster, whole or not at all."""
