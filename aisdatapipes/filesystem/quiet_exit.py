@@ -6,9 +6,9 @@ that calls into Python while the interpreter ends aborts the process ("terminate
 active exception"), or never lets it end, with any filesystem that is written in Python. So the
 interpreter waits at its end, until no thread but its own has used a file for a moment.
 
-Measured with pyarrow 26 and Python 3.11, on two cores that had other work: of processes that
-wanted the head or one batch of a data set of 12 files, 16 of 16 ended badly without it, and 20 of
-20 well with it. With a moment of 0.1 s it was 31 of 32.
+Measured with pyarrow 26 and Python 3.11, on two idle cores: of 12 processes each that wanted the
+head or one batch of a data set, 12 aborted without the wait and none with it; of those that read
+all, 1 and none.
 
 Source:
     https://github.com/apache/arrow/issues/34314, https://github.com/apache/arrow/issues/39162
