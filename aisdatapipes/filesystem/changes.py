@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from glob import has_magic
-from typing import Any, cast
+from typing import Any
 
 from fsspec import AbstractFileSystem
 
@@ -150,7 +150,7 @@ class Changes(FolderTree):
             FileExistsError: There is such a folder or bucket, and it may not be.
             FileNotFoundError: There is no such bucket.
         """
-        path = cast("str", self._strip_protocol(path))
+        path = self.plain(path)
         if not path:
             return
         try:
@@ -178,15 +178,9 @@ class Changes(FolderTree):
     ) -> list[tuple[str, str]]:
         """Copy, and return the objects that were copied, by paths without a scheme."""
         plan = TransferPlan(self)
-        AbstractFileSystem.copy(
-            cast("Any", plan),
-            plan.literal(path1),
-            path2,
-            recursive=recursive,
-            maxdepth=maxdepth,
-        )
-        pairs = plan.pairs
-        plain = [(self._plain(source), self._plain(target)) for source, target in pairs]
+        source = plan.literal(path1)
+        pairs = plan.pairs_of(AbstractFileSystem.copy, source, path2, recursive, maxdepth)
+        plain = [(self.plain(source), self.plain(target)) for source, target in pairs]
         _check_apart(plain)
 
         def copy(pair: tuple[str, str]) -> None:
@@ -198,9 +192,6 @@ class Changes(FolderTree):
 
         at_a_time(copy, pairs, self.concurrency)
         return plain
-
-    def _plain(self, path: str) -> str:
-        return cast("str", self._strip_protocol(path))
 
     def _remove(self, paths: Sequence[str], *, missing_ok: bool = False) -> None:
         """Remove objects: some by requests, many by a job of the cluster for each bucket.

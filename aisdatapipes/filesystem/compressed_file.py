@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aisdatapipes.filesystem.writable_file import WritableFile
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from aisdatapipes.filesystem.writable_file import AllOrNothing, WritableFile
 
 __all__ = ["CompressedFile"]
 
 
-class CompressedFile(io.BufferedIOBase):
+class CompressedFile(AllOrNothing, io.BufferedIOBase):
     """A file that is compressed while it is written, and is there when it is closed.
 
     The compressing files of Python close only themselves, and leave it to the other's end of life
@@ -55,17 +52,6 @@ class CompressedFile(io.BufferedIOBase):
     def _dealloc_warn(self, source: object) -> None:
         """Hear of a text file that is dropped, and will close this one; see `WritableFile`."""
         self._file._dealloc_warn(source)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
     def __del__(self) -> None:
         # IOBase would close, which makes the object.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -44,11 +44,8 @@ class Contents(FolderTree):
             IsADirectoryError: It is a folder.
             FileNotFoundError: There is nothing.
         """
-        with self._counting():
-            try:
-                return ReadableFile(self, path, block_size or self.blocksize)
-            except (ObjectNotFoundError, ClusterError) as error:
-                raise self._folder_error(path, error) from None
+        with self._folder_named(path), self._counting():
+            return ReadableFile(self, path, block_size or self.blocksize)
 
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
@@ -61,14 +58,11 @@ class Contents(FolderTree):
             end: That behind the last one; likewise.
             **kwargs: Without effect.
         """
-        try:
-            with self._counting():
-                if start is None and end is None:
-                    with open_object(self.request_for(path)) as file:
-                        return file.read()
-                return read_part(self._part(path, start, end))
-        except (ObjectNotFoundError, ClusterError) as error:
-            raise self._folder_error(path, error) from None
+        with self._folder_named(path), self._counting():
+            if start is None and end is None:
+                with open_object(self.request_for(path)) as file:
+                    return file.read()
+            return read_part(self._part(path, start, end))
 
     def cat(
         self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any
@@ -153,10 +147,8 @@ class Contents(FolderTree):
         if isfilelike(file):
             super().get_file(rpath, file, callback=cast("Any", callback))
             return
-        try:
+        with self._folder_named(rpath):
             self._save(Outcome(rpath, open_object(self.request_for(rpath))), lpath, callback)
-        except (ObjectNotFoundError, ClusterError) as error:
-            raise self._folder_error(rpath, error) from None
 
     def get(
         self,
@@ -179,14 +171,8 @@ class Contents(FolderTree):
             **kwargs: Without effect.
         """
         plan = TransferPlan(self)
-        AbstractFileSystem.get(
-            cast("Any", plan),
-            plan.literal(rpath),
-            lpath,
-            recursive=recursive,
-            maxdepth=maxdepth,
-        )
-        pairs = plan.pairs
+        source = plan.literal(rpath)
+        pairs = plan.pairs_of(AbstractFileSystem.get, source, lpath, recursive, maxdepth)
         callback.set_size(len(pairs))
         targets = iter([target for _, target in pairs])
         with ThreadPoolExecutor(self.concurrency) as pool:
@@ -246,6 +232,14 @@ class Contents(FolderTree):
             begin = max(begin + size, 0) if begin < 0 else begin
             stop = size if stop is None else stop + size if stop < 0 else stop
         return Part(request, begin, max(stop, begin))
+
+    @contextmanager
+    def _folder_named(self, path: str) -> Iterator[None]:
+        """Say so, inside the block, where what cannot be read is a folder."""
+        try:
+            yield
+        except (ObjectNotFoundError, ClusterError) as error:
+            raise self._folder_error(path, error) from None
 
     def _folder_error(self, path: str, error: AISPipeError) -> AISPipeError:
         """Return what to raise where an object cannot be read: it may be a folder.

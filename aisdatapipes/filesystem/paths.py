@@ -27,13 +27,17 @@ class BucketPaths(AbstractFileSystem, metaclass=InstanceCache):
     provider: str
     settings: Settings
 
+    def plain(self, path: str) -> str:
+        """Return a path without the scheme, and without a slash at its end."""
+        return cast("str", self._strip_protocol(path))
+
     def url_for(self, path: str) -> ParsedURL:
         """Return the URL of a bucket, folder or object, taken apart; sends no request.
 
         Raises:
             InvalidURLError: AIStore would store it under another name.
         """
-        path = cast("str", self._strip_protocol(path))
+        path = self.plain(path)
         if "://" in path:
             raise InvalidURLError(
                 f"{path!r} is no path of {self.provider} buckets: for those of a cloud give "
@@ -49,7 +53,7 @@ class BucketPaths(AbstractFileSystem, metaclass=InstanceCache):
         Raises:
             InvalidURLError: There can be no object of that name.
         """
-        path = cast("str", self._strip_protocol(path))
+        path = self.plain(path)
         url = self.url_for(path)
         if not url.name:
             parse_object_url(f"{self.provider}://{path}")

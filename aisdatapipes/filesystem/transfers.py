@@ -41,9 +41,6 @@ class TransferPlan:
 
     Args:
         fs: Whose paths are meant.
-
-    Attributes:
-        pairs: From where to where, in order; folders too.
     """
 
     def __init__(self, fs: FolderTree) -> None:
@@ -52,13 +49,30 @@ class TransferPlan:
         self._patterns: set[Any] = set()  # those that are no names
         self._pairs: list[tuple[Any, Any]] = []
 
-    @property
-    def pairs(self) -> list[tuple[Any, Any]]:
-        """From where to where, without the folders among the sources."""
+    def pairs_of(
+        self,
+        method: Callable[..., Any],
+        source: Any,
+        target: Any,
+        recursive: bool,
+        maxdepth: int | None,
+    ) -> list[tuple[Any, Any]]:
+        """Return what a method of fsspec's would move, from where to where, in order.
+
+        Folders among the sources that a listing has shown are left out.
+
+        Args:
+            method: ``get``, ``put`` or ``copy`` of `AbstractFileSystem`.
+            source: What is to be moved; see `literal`.
+            target: Where to.
+            recursive: Move all that is in folders.
+            maxdepth: Levels of folders.
+        """
+        method(self, source, target, recursive=recursive, maxdepth=maxdepth)
         return [
-            (_shown(source), _shown(target))
-            for source, target in self._pairs
-            if self._kinds.get(source) != "directory"
+            (_shown(one), _shown(other))
+            for one, other in self._pairs
+            if self._kinds.get(one) != "directory"
         ]
 
     def literal(self, path: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from datetime import datetime
 from glob import has_magic
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 from aisdatapipes.client.connection import client_for
 from aisdatapipes.client.translation import translated_errors
@@ -34,7 +34,7 @@ class FolderTree(BucketPaths):
             FileNotFoundError: There is nothing.
             AISPipeError: The cluster does not answer, or refuses.
         """
-        path = cast("str", self._strip_protocol(path))
+        path = self.plain(path)
         if not path:
             return folder_info("")
         url = self.url_for(path)
@@ -62,7 +62,7 @@ class FolderTree(BucketPaths):
 
     def isdir(self, path: str) -> bool:
         """Whether there is a folder, with an object in it, or a bucket; raises as `exists`."""
-        path = cast("str", self._strip_protocol(path))
+        path = self.plain(path)
         if not path or not self.url_for(path).name:
             return self._type_of(path) == "directory"
         try:
@@ -81,7 +81,7 @@ class FolderTree(BucketPaths):
         Raises:
             FileNotFoundError: There is nothing.
         """
-        path = cast("str", self._strip_protocol(path))
+        path = self.plain(path)
         infos = self._level(path) if path else self._buckets()
         infos.sort(key=itemgetter("name"))
         return infos if detail else [info["name"] for info in infos]
@@ -103,7 +103,7 @@ class FolderTree(BucketPaths):
             detail: Return a dictionary of what `ls` tells, by path.
             **kwargs: Without effect.
         """
-        path = cast("str", self._strip_protocol(path))
+        path = self.plain(path)
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         found: dict[str, Info] = {}
@@ -137,7 +137,7 @@ class FolderTree(BucketPaths):
                 call with the error. A cluster that does not answer raises in any case.
             **kwargs: ``detail=True`` yields dictionaries of what `ls` tells, by name.
         """
-        path = cast("str", self._strip_protocol(path))
+        path = self.plain(path)
         detail = kwargs.pop("detail", False)
         try:
             found = self.find(path, maxdepth, withdirs=True, detail=True)
@@ -182,7 +182,7 @@ class FolderTree(BucketPaths):
 
     def literal_info(self, path: str) -> Info | None:
         """Return what there is by the very name of a pattern, None if there is nothing."""
-        path = cast("str", self._strip_protocol(path))
+        path = self.plain(path)
         if not has_magic(path) or not self.is_possible(path):
             return None
         try:

@@ -17,6 +17,7 @@ from aisdatapipes.filesystem.transfers import TransferPlan, at_a_time
 from aisdatapipes.filesystem.tree import FolderTree
 from aisdatapipes.filesystem.writable_file import WritableFile
 from aisdatapipes.writing.put import put_object
+from aisdatapipes.writing.stored import is_there
 
 __all__ = ["Uploads"]
 
@@ -147,17 +148,15 @@ class Uploads(FolderTree):
             **kwargs: See `put_file`.
         """
         plan = TransferPlan(self)
-        AbstractFileSystem.put(
-            cast("Any", plan), lpath, rpath, recursive=recursive, maxdepth=maxdepth
-        )
-        callback.set_size(len(plan.pairs))
+        pairs = plan.pairs_of(AbstractFileSystem.put, lpath, rpath, recursive, maxdepth)
+        callback.set_size(len(pairs))
 
         def put(pair: tuple[str, str]) -> None:
             with callback.branched(*pair) as child:
                 self.put_file(*pair, callback=child, **kwargs)
             callback.relative_update(1)
 
-        at_a_time(put, plan.pairs, self._threads)
+        at_a_time(put, pairs, self._threads)
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
         """Write an empty object.
@@ -175,5 +174,5 @@ class Uploads(FolderTree):
         return 1 if self._intrans else self.concurrency
 
     def _check_new(self, path: str) -> None:
-        if self.isfile(path):
+        if is_there(self.request_to_write(path)):
             raise AlreadyExistsError(f"there is an object {path!r} already")

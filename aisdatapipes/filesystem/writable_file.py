@@ -35,7 +35,7 @@ from aisdatapipes.writing.upload import ObjectUpload
 if TYPE_CHECKING:
     from typing_extensions import Buffer as ReadableBuffer
 
-__all__ = ["BLOCK_BYTES", "WritableFile", "WritableText", "part_bytes"]
+__all__ = ["BLOCK_BYTES", "AllOrNothing", "WritableFile", "WritableText", "part_bytes"]
 
 _logger = logging.getLogger(__name__)
 
@@ -58,7 +58,30 @@ class _State(Enum):
     DISCARDED = auto()
 
 
-class WritableFile(io.BufferedIOBase):
+class AllOrNothing:
+    """A file whose ``with`` block closes it at a good end, and discards it after an exception."""
+
+    if TYPE_CHECKING:
+
+        def close(self) -> None:
+            """Make the object."""
+
+        def discard(self) -> None:
+            """Leave nothing of it."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+
+class WritableFile(AllOrNothing, io.BufferedIOBase):
     """An object that is being written. One thread uses it, in one process.
 
     What fits into a block is sent when the file is closed, more of it while it is written; one
@@ -309,17 +332,6 @@ class WritableFile(io.BufferedIOBase):
         """Hear of a wrapper that is dropped, and will close this file."""
         self._is_dropped = True
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
-
     def __del__(self) -> None:
         # IOBase would close, which commits. At the end of the process little may be left.
         if _State is not None and self._state in (_State.OPEN, _State.BROKEN):
@@ -328,19 +340,12 @@ class WritableFile(io.BufferedIOBase):
             self.discard()
 
 
-class WritableText(io.TextIOWrapper):
+class WritableText(AllOrNothing, io.TextIOWrapper):
     """A text file over a `WritableFile`, which is discarded where a block ends by an exception."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            cast("WritableFile", self.buffer).discard()
+    def discard(self) -> None:
+        """Leave nothing of it."""
+        cast("WritableFile", self.buffer).discard()
 
 
 def part_bytes(number: int, block_bytes: int) -> int:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from aisdatapipes.errors import ChecksumError
+from aisdatapipes.errors import ChecksumError, ObjectNotFoundError
 from aisdatapipes.reading.checksums import KINDS
+from aisdatapipes.reading.properties import ask_properties
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.writing.refusals import written
 
 __all__ = ["check_checksum", "check_stored", "is_there"]
 
 _logger = logging.getLogger(__name__)
-
-_NOT_FOUND = 404
 
 
 def check_checksum(
@@ -60,11 +59,9 @@ def is_there(request: ObjectRequest) -> bool:
         AISPipeError: The cluster does not tell.
     """
     try:
-        request.ask_size()
-    except Exception as error:
-        if getattr(error, "status_code", 0) == _NOT_FOUND:
-            return False
-        raise
+        ask_properties(request)
+    except ObjectNotFoundError:
+        return False
     return True
 
 
