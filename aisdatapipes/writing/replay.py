@@ -46,9 +46,9 @@ class Replay:
                 view = view[self._file.write(view) :]
         except OSError as error:
             _logger.warning(
-                "%s is written without a copy in %s (%s): a failure on the way ends the writing",
+                "%s is written without a copy in the temporary folder, TMPDIR (%s): a failure on "
+                "the way ends the writing",
                 self._label,
-                tempfile.gettempdir(),
                 error.strerror or error,
             )
             self.close()
@@ -92,8 +92,8 @@ class Replay:
 
     def _is_gone(self) -> IncompleteWriteError:
         return IncompleteWriteError(
-            f"cannot send {self._label}: its copy in {tempfile.gettempdir()} is gone: nothing was "
-            "changed: write it again"
+            f"cannot send {self._label}: its copy in the temporary folder (TMPDIR) is gone: "
+            "nothing was changed: write it again"
         )
 
     def close(self) -> None:
