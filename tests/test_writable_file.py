@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +18,10 @@ from aistore.sdk import Bucket
 from fsspec.core import OpenFile
 
 from aisdatapipes import errors
+from aisdatapipes.client import connection
 from aisdatapipes.filesystem.writable_file import WritableFile, WritableText, part_bytes
 from conftest import PutObject
+from support.processes import becomes
 from support.writing import content_of, request_of, uploads_in
 
 BLOCK = 10_000
@@ -188,16 +191,6 @@ def leave_stack(file: WritableFile) -> None:
         raise KeyError
 
 
-def leave_parquet(file: WritableFile) -> None:
-    """Leave the block of pyarrow's writer, which opened the file itself."""
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    table = pyarrow.table({"a": range(1000)})
-    with parquet.ParquetWriter("a", table.schema, filesystem=_Opener(file)) as writer:
-        writer.write_table(table)
-        raise KeyError
-
-
 LEAVING = [
     leave_open_file,
     leave_open_text,
@@ -207,7 +200,6 @@ LEAVING = [
     leave_buffer,
     leave_generator,
     leave_stack,
-    leave_parquet,
 ]
 
 
@@ -310,8 +302,28 @@ def test_a_dropped_file_leaves_nothing(
     drop(file)
     del file
     gc.collect()
+    assert becomes(lambda: not uploads_in(bucket))
     assert_unchanged(bucket)
     assert "dropped without being closed" in caplog.text
+
+
+def test_a_file_is_dropped_where_a_request_would_wait(bucket: Bucket) -> None:
+    """The collector runs in any thread, also in one that holds a lock of the client."""
+
+    def collect() -> None:
+        file = open_file(bucket)
+        file.write(bytes(3 * BLOCK))
+        drop_in_circle(file)
+        with connection._making.get():
+            del file
+            gc.collect()
+
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert becomes(lambda: not uploads_in(bucket))
+    assert_unchanged(bucket)
 
 
 def test_texts_are_written(bucket: Bucket) -> None:

@@ -56,4 +56,5 @@ class CompressedFile(AllOrNothing, io.BufferedIOBase):
     def __del__(self) -> None:
         # IOBase would close, which makes the object.
         if not self.closed:
-            self.discard()
+            self._file.drop()
+            super().close()

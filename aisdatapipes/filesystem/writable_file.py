@@ -21,13 +21,13 @@ import io
 import logging
 import os
 import sys
-import weakref
 from enum import Enum, auto
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from aisdatapipes.errors import AlreadyExistsError, IncompleteWriteError
 from aisdatapipes.reading.request import ObjectRequest
+from aisdatapipes.writing.abandoned import UPLOADS
 from aisdatapipes.writing.put import put_object
 from aisdatapipes.writing.stored import is_there
 from aisdatapipes.writing.upload import ObjectUpload
@@ -140,7 +140,6 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
         self._size = 0
         self._parts = 0
         self._upload: ObjectUpload | None = None
-        self._finalizer: weakref.finalize | None = None
         self._is_dropped = False
         self._state = _State.OPEN
         self.write(content)
@@ -192,6 +191,9 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
         """
         if self.closed:
             return
+        if self._is_dropped:
+            self.drop()
+            return
         if self._is_given_up():
             self.discard()
             return
@@ -221,6 +223,7 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
             put_object(self._request, memoryview(self._block)[: self._filled], self._filled)
         else:
             self._upload.commit()
+            UPLOADS.get().remove(self._upload)
         self._end(_State.COMMITTED)
 
     def discard(self) -> None:
@@ -230,8 +233,18 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
         try:
             if self._upload is not None:
                 self._upload.abort()
+                UPLOADS.get().remove(self._upload)
         finally:
             self._end(_State.DISCARDED)
+
+    def drop(self) -> None:
+        """Do the same in the background: for the garbage collector, which must not wait."""
+        if self._state in (_State.COMMITTED, _State.DISCARDED):
+            return
+        _logger.warning("%s was dropped without being closed: nothing was written", self.label)
+        if self._upload is not None and os.getpid() == self._process:
+            UPLOADS.get().abandon(self._upload)
+        self._end(_State.DISCARDED)
 
     def prepare(self) -> None:
         """Send what is left, and look for what forbids to commit.
@@ -286,7 +299,7 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
     def _send(self, part: memoryview) -> None:
         if self._upload is None:
             self._upload = ObjectUpload(self._request)
-            self._finalizer = weakref.finalize(self, self._upload.abort)
+            UPLOADS.get().add(self._upload)
         self._upload.send(part)
         self._parts += 1
 
@@ -316,16 +329,12 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
 
     def _is_given_up(self) -> bool:
         """Whether it is closed for another reason than that all is written."""
-        if self._is_dropped:
-            _logger.warning("%s was dropped without being closed: nothing was written", self.label)
         is_child = os.getpid() != self._process
-        return self._is_dropped or is_child or _is_left_by_exception(self._opened_during)
+        return is_child or _is_left_by_exception(self._opened_during)
 
     def _end(self, state: _State) -> None:
         self._state, self._opened_during = state, None
         self._block, self._other_block, self._filled = bytearray(), bytearray(), 0
-        if self._finalizer is not None:
-            self._finalizer.detach()
         super().close()
 
     def _dealloc_warn(self, source: object) -> None:
@@ -335,9 +344,7 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
     def __del__(self) -> None:
         # IOBase would close, which commits. At the end of the process little may be left.
         if _State is not None and self._state in (_State.OPEN, _State.BROKEN):
-            self._is_dropped = True
-            self._is_given_up()
-            self.discard()
+            self.drop()
 
 
 class WritableText(AllOrNothing, io.TextIOWrapper):
