@@ -88,8 +88,8 @@ def _store_big(cluster: Store, endpoint: str, scale: Scale) -> dict[str, Job]:
 
 def _store_table(cluster: Store, endpoint: str, scale: Scale) -> Job:
     # Here, as all else is read and written without pyarrow.
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pyarrow as pa  # pyright: ignore[reportMissingImports] - of the bench extra
+    import pyarrow.parquet as pq  # pyright: ignore[reportMissingImports]
 
     generator = random.Random(3)  # noqa: S311 - data, no secret
     buffers = (pa.py_buffer(generator.randbytes(8 * scale.rows)) for _ in range(_COLUMNS))

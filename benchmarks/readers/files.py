@@ -67,7 +67,7 @@ def stream(job: Job) -> Iterator[int]:
 
 def columns(job: Job) -> Iterator[int]:
     """Two columns of a parquet file, by pyarrow; yields the rows."""
-    import pyarrow.parquet as pq
+    import pyarrow.parquet as pq  # pyright: ignore[reportMissingImports] - of the bench extra
 
     for path in _paths(job):
         table = pq.read_table(path, filesystem=filesystem(job), columns=["column3", "column11"])
