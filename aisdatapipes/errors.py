@@ -31,6 +31,7 @@
     ├── UnequalStreamsError            ValueError
     ├── TooManyErrorsError             RuntimeError
     ├── ClusterUnreachableError        requests.ConnectionError, ConnectionError
+    │   └── TargetUnreachableError
     ├── ClusterTimeoutError            requests.Timeout, TimeoutError
     ├── CertificateError               requests.exceptions.SSLError
     └── ClusterError                   OSError; any other status
@@ -38,7 +39,8 @@
 Three tuples say what an error means for what is done next, and nothing else decides on it:
 
 * `CLUSTER_WIDE`: it is about the cluster, the bucket's settings or this client. No error policy
-  skips it, as every other object would fail likewise and the epoch be empty.
+  skips it, as every other object would fail likewise and the epoch be empty; but a
+  `TargetUnreachableError` takes the objects of one target only.
 * `RETRYABLE`: reading the same bytes again may succeed.
 * `UNREADABLE`: it is about this one object, which cannot be read as it is. All others say nothing
   of the object: the cluster fails or refuses (a status of 5xx, a time-out, a connection that
@@ -111,6 +113,7 @@ __all__ = [
     "ObjectNotFoundError",
     "RemoteBucketNotFoundError",
     "StateMismatchError",
+    "TargetUnreachableError",
     "TooManyErrorsError",
     "UnequalStreamsError",
 ]
@@ -294,6 +297,10 @@ class ClusterUnreachableError(AISPipeError, requests.ConnectionError, Connection
     """Nothing answers at the endpoint, or it hung up."""
 
     _errno = errno.ECONNREFUSED
+
+
+class TargetUnreachableError(ClusterUnreachableError):
+    """The proxy answers, and the target that it sends to does not: what it has is out of reach."""
 
 
 class ClusterTimeoutError(AISPipeError, requests.Timeout, TimeoutError):

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import requests
 import urllib3
 from aistore.sdk import Bucket, Client, Namespace, Object
 from aistore.sdk import errors as sdk
@@ -26,8 +25,8 @@ from tenacity import (
     RetryCallState,
     Retrying,
     before_sleep_log,
+    retry_if_exception,
     retry_if_exception_type,
-    retry_if_not_exception_type,
     stop_after_attempt,
     stop_after_delay,
     wait_random_exponential,
@@ -37,6 +36,7 @@ from aisdatapipes import errors
 from aisdatapipes.client.auth import TokenAuth
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.transport import use_session
+from aisdatapipes.client.verdicts import is_cold_read
 from aisdatapipes.metrics.counters import increment
 from aisdatapipes.processes.per_process import PerProcess
 from aisdatapipes.urls import ParsedURL, is_utf8, parse_endpoint
@@ -100,7 +100,7 @@ def _make_client(endpoint: str, settings: Settings) -> Client:
         )
     requester = client.bucket("any").client
     requester.token = ""  # the SDK's would be the same as long as the client lives
-    session = use_session(requester, TokenAuth(settings))
+    session = use_session(requester, TokenAuth(settings), endpoint, settings)
     is_tls = endpoint.startswith("https:")
     if is_tls:
         _check_files(session.verify, *(session.cert or ()))
@@ -157,49 +157,22 @@ def sdk_object(bucket: Bucket, name: str, props: ObjectProps | None = None) -> O
     return item
 
 
-class _CountingRetry(urllib3.Retry):
-    """urllib3's retries of statuses, counted for the pipe that the thread works for."""
-
-    def increment(self, *args: Any, **kwargs: Any) -> urllib3.Retry:
-        incremented = super().increment(*args, **kwargs)
-        increment("retries")
-        return incremented
+def _retry_config(settings: Settings) -> RetryConfig:
+    """Let the SDK repeat only what it knows better: reads that a cloud makes slow."""
+    return RetryConfig(
+        # So that the last answer reaches the SDK, and its message our error.
+        http_retry=urllib3.Retry(0, raise_on_status=False),
+        network_retry=Retrying(
+            stop=stop_after_attempt(settings.max_retries + 1)
+            | stop_after_delay(settings.retry_deadline_s),
+            wait=wait_random_exponential(settings.first_backoff_s, settings.max_backoff_s),
+            retry=retry_if_exception(is_cold_read) | retry_if_exception_type(sdk.ErrGETConflict),
+            before_sleep=_count_retry,
+            reraise=True,
+        ),
+    )
 
 
 def _count_retry(state: RetryCallState) -> None:
     increment("retries")
     before_sleep_log(_logger, logging.INFO)(state)
-
-
-def _retry_config(settings: Settings) -> RetryConfig:
-    return RetryConfig(
-        http_retry=_CountingRetry(
-            total=settings.max_retries,
-            connect=0,
-            read=0,
-            other=0,  # failures of TLS
-            status_forcelist=(429, 500, 502, 503, 504),
-            backoff_factor=settings.first_backoff_s,
-            backoff_max=settings.max_backoff_s,
-            # So that the last answer reaches the SDK, and its message our error.
-            raise_on_status=False,
-        ),
-        network_retry=Retrying(
-            stop=stop_after_attempt(settings.max_retries + 1)
-            | stop_after_delay(settings.retry_deadline_s),
-            wait=wait_random_exponential(settings.first_backoff_s, settings.max_backoff_s),
-            # The SDK's default would also retry a missing object, for a minute.
-            retry=retry_if_not_exception_type(requests.exceptions.SSLError)
-            & retry_if_exception_type(
-                (
-                    requests.ConnectionError,
-                    requests.Timeout,
-                    requests.exceptions.ChunkedEncodingError,
-                    urllib3.exceptions.TimeoutError,
-                    sdk.ErrGETConflict,
-                )
-            ),
-            before_sleep=_count_retry,
-            reraise=True,
-        ),
-    )

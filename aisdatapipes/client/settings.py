@@ -17,17 +17,21 @@ _TOKEN = re.compile(r"[!-~]+")
 class Settings:
     """How long to wait, how often to retry, how much to hold in memory, and how to be let in.
 
-    The defaults report a cluster that is not there within a few seconds. A job that should
-    outlast a restart of the cluster raises `max_retries` and `max_backoff_s`.
+    The defaults report a cluster that is not there within a few seconds, and wait for minutes for
+    one that was there: for a node that died, a restart, or objects that move between targets.
 
     Args:
         connect_timeout_s: Seconds to wait for a connection.
         read_timeout_s: Seconds to wait for the next bytes of an answer.
         max_retries: Retries after the first attempt, of refused, reset and timed-out requests
-            and of the statuses 429 and 5xx. What is missing or forbidden is not retried.
+            and of the statuses 429 and 5xx, as long as all nodes of the cluster are well.
         first_backoff_s: Upper bound in seconds of the first random pause; it doubles.
         max_backoff_s: Upper bound in seconds of every pause.
-        retry_deadline_s: Seconds after which a read that fails is not retried any more.
+        retry_deadline_s: Seconds after which a request that fails is not retried any more, as long
+            as all nodes are well.
+        outage_deadline_s: Seconds that requests wait for a cluster that has answered before and is
+            not whole now: a target or proxy does not answer, nodes start, objects move. Until then
+            nothing counts as missing. 0 to believe every answer, and to wait for nothing.
         whole_object_bytes: Objects up to this size are read into memory at once; larger ones
             are streamed.
         read_ahead_bytes: Bytes that a streamed object reads at a time, and requests first
@@ -64,6 +68,7 @@ class Settings:
     first_backoff_s: float = 0.25
     max_backoff_s: float = 4.0
     retry_deadline_s: float = 60.0
+    outage_deadline_s: float = 300.0
     whole_object_bytes: int = 8 * 2**20
     read_ahead_bytes: int = 256 * 2**10
     max_member_bytes: int = 2**30

@@ -18,6 +18,8 @@ from aistore.sdk.batch.errors import MultipartDecodeError
 from aistore.sdk.obj.obj_file import errors as obj_file
 
 from aisdatapipes import errors
+from aisdatapipes.client.nodes import known_cluster
+from aisdatapipes.client.patience import ongoing_trouble
 from aisdatapipes.client.responses import answer_of, failure_of_etl, reason_of, root_cause, text_of
 from aisdatapipes.urls import ParsedURL
 
@@ -123,10 +125,15 @@ def translate_error(
 ) -> errors.AISPipeError:
     """Return our error for one of the SDK or its transport, with a message for the user."""
     kind, words = _kind_of(error), failure_of_etl(error) if url.etl else None
+    if kind is errors.ClusterUnreachableError and _is_of_target(error, endpoint):
+        kind = errors.TargetUnreachableError
     if kind is errors.ClusterError and words is not None:
         translated = failed_etl(words, url, endpoint)
     else:
-        translated = kind(_message(kind, error, url, endpoint, doing))
+        message, trouble = _message(kind, error, url, endpoint, doing), ongoing_trouble(endpoint)
+        if trouble:
+            message += f"; the cluster is not whole: {trouble.problem}"
+        translated = kind(message)
     translated.status_code = kind.status_code or getattr(error, "status_code", 0)
     return translated
 
@@ -219,8 +226,8 @@ def _unreachable(error: Exception, endpoint: str) -> str:
             f"cannot reach {endpoint} through the proxy that the environment names "
             f"({root_cause(error)}): add the hosts of the cluster to no_proxy, or repair the proxy"
         )
-    node = _failed_node(error)
-    if node and node != _address_of(endpoint):
+    if _is_of_target(error, endpoint):
+        node = _failed_node(error)
         return (
             f"no node answers at {node}, where the cluster at {endpoint} sent the request to "
             f"({root_cause(error)}): check that this node is up and within reach"
@@ -229,6 +236,14 @@ def _unreachable(error: Exception, endpoint: str) -> str:
         f"no AIStore cluster answers at {endpoint} ({root_cause(error)}): check the address "
         "(url=, AIS_ENDPOINT) and that the cluster is up"
     )
+
+
+def _is_of_target(error: Exception, endpoint: str) -> bool:
+    """Whether it was a target that did not answer, and no proxy."""
+    if isinstance(error, requests.exceptions.ProxyError):
+        return False
+    node, proxies = _failed_node(error), known_cluster(endpoint).addresses(endpoint)
+    return bool(node) and node not in map(_address_of, proxies)
 
 
 def _failed_node(error: Exception) -> str:

@@ -15,23 +15,36 @@ from requests.hooks import default_hooks, dispatch_hook
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 
-__all__ = ["send_once", "use_session"]
+from aisdatapipes.client.nodes import known_cluster
+from aisdatapipes.client.patience import Attempts, Patience
+from aisdatapipes.client.settings import Settings
+from aisdatapipes.client.verdicts import is_from, judge
+
+__all__ = ["attempts_of", "send_once", "use_session"]
 
 _PLAIN_OPTIONS = {"params", "headers", "timeout", "stream"}
 _PLAIN_METHODS = ("HEAD", "PUT")
 
 
-def use_session(requester: Any, auth: AuthBase) -> requests.Session:
+def use_session(
+    requester: Any, auth: AuthBase, endpoint: str, settings: Settings
+) -> requests.Session:
     """Let a request client of the SDK send by a session of ours, set up as its own; return it.
 
     Args:
         requester: The request client, used by this process alone.
-        auth: Authorizes what goes to the cluster's own address.
+        auth: Authorizes what goes to the cluster's own addresses.
+        endpoint: Address of the cluster.
+        settings: How patient it is.
     """
-    _, read_timeout_s = requester.timeout
-    session = _Session(requester.session_manager.session, auth, read_timeout_s)
+    session = _Session(requester.session_manager.session, auth, endpoint, settings)
     requester.session_manager = _FixedSession(requester.session_manager, session)
     return session
+
+
+def attempts_of(session: Any) -> Attempts:
+    """Begin with the attempts to do something by several requests of a client's session."""
+    return Attempts(session.patience)
 
 
 def send_once(
@@ -79,13 +92,20 @@ class _Session(requests.Session):
 
     Args:
         like: Whose settings it takes over.
-        auth: Authorizes what goes to the cluster's own address.
-        read_timeout_s: Seconds that the cluster may take, where the SDK does not say.
+        auth: Authorizes what goes to the cluster's own addresses.
+        endpoint: Address of the cluster.
+        settings: Time-outs, and how patient it is.
+
+    Attributes:
+        patience: What its requests have found out of the cluster.
     """
 
-    def __init__(self, like: requests.Session, auth: AuthBase, read_timeout_s: float) -> None:
+    def __init__(
+        self, like: requests.Session, auth: AuthBase, endpoint: str, settings: Settings
+    ) -> None:
         super().__init__()
-        self.read_timeout_s = read_timeout_s
+        self.patience = Patience(endpoint, settings, self._ask)
+        self._endpoint, self._settings = endpoint, settings
         self.__setstate__(like.__getstate__())  # pyright: ignore[reportAttributeAccessIssue]
         self.auth = self._authorize = auth
         self._proxies: dict[tuple[str, ...], dict[str, str]] = {}
@@ -104,14 +124,47 @@ class _Session(requests.Session):
         if self._is_by_environment(url):
             options = self.merge_environment_settings(url, {}, False, self.verify, self.cert)
         # urllib3 gives each piece that is sent as long as a connection may take.
-        timeout = self.read_timeout_s, self.read_timeout_s
+        timeout = self._settings.read_timeout_s, self._settings.read_timeout_s
         response = self._once.send(request, timeout=timeout, **options)
         _ = response.content  # so that the connection can be used again
         return response
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        """Send a request, as the SDK has it."""
+        """Send a request, as the SDK has it; one to the cluster's own address again and again.
+
+        See `aisdatapipes.client.patience` for how often, and for how long.
+        """
         method = method.upper()
+        if not url.startswith(f"{self._endpoint}/"):
+            return self._request(method, url, *args, **options)
+        path = url[len(self._endpoint) :]
+        attempts = Attempts(self.patience)
+        while True:
+            address = self.patience.address
+            outcome = self._attempt(method, address + path, *args, **options)
+            verdict = judge(method, outcome, options.get("data"))
+            if verdict == "answered":
+                self.patience.saw_answer()
+            elif verdict != "final":
+                if verdict == "busy" and is_from(address, outcome):
+                    self.patience.fail_over(address)
+                if attempts.failed(is_refused=verdict == "doubtful"):
+                    continue
+            if isinstance(outcome, requests.Response):
+                return outcome
+            raise outcome
+
+    def _attempt(
+        self, method: str, url: str, *args: Any, **options: Any
+    ) -> requests.Response | requests.RequestException:
+        """Send a request a single time, and return what it raises if there is no answer."""
+        try:
+            return self._request(method, url, *args, **options)
+        except requests.RequestException as error:
+            return error
+
+    def _request(self, method: str, url: str, *args: Any, **options: Any) -> requests.Response:
+        """Send a request a single time."""
         is_stream = method == "GET" and bool(options.get("stream"))
         is_plain = is_stream or (method in _PLAIN_METHODS and "stream" not in options)
         is_plain = is_plain and {*options, "stream"} == _PLAIN_OPTIONS
@@ -171,6 +224,18 @@ class _Session(requests.Session):
             url = urljoin(url, target)
         raise requests.TooManyRedirects(f"more than {self.max_redirects} redirects of {first}")
 
+    def _ask(self, url: str, fields: Mapping[str, str]) -> Any:
+        """Return the JSON that a node answers with, soon; None if it does not."""
+        addresses = known_cluster(self._endpoint).addresses(self._endpoint)
+        is_known = any(url.startswith(f"{address}/") for address in addresses)
+        auth = self._authorize if is_known else _without_token
+        timeout = self._settings.connect_timeout_s, self._settings.connect_timeout_s
+        try:
+            response = super().request("GET", url, dict(fields), auth=auth, timeout=timeout)
+            return response.json() if response.ok else None
+        except (requests.RequestException, ValueError):
+            return None
+
     def _is_by_environment(self, url: str) -> bool:
         """Whether the environment may name the certificates to trust."""
         return self.verify is True and url.startswith("https:")
@@ -186,6 +251,10 @@ class _Session(requests.Session):
         request.method, request.url, request.hooks = method, url, default_hooks()
         request.headers = CaseInsensitiveDict({**self.headers, **headers})
         return request
+
+
+def _without_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 class _Adapter(HTTPAdapter):

@@ -38,6 +38,7 @@ class Counters:
         padding: Samples yielded once more, to even out the ranks.
         cluster_s: Seconds that the consumers waited for the pipe.
         consumer_s: Seconds that the pipe waited for its consumers.
+        outage_s: Seconds of outages that it has waited through, each counted once in a process.
     """
 
     objects: int = 0
@@ -49,6 +50,7 @@ class Counters:
     padding: int = 0
     cluster_s: float = 0.0
     consumer_s: float = 0.0
+    outage_s: float = 0.0
 
     def __add__(self, other: Counters) -> Counters:
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in _NAMES}

@@ -29,6 +29,7 @@ from aistore.sdk.const import (
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.client.patience import had_trouble, ongoing_trouble
 from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import (
     AISPipeError,
@@ -38,6 +39,7 @@ from aisdatapipes.errors import (
     ObjectNotFoundError,
 )
 from aisdatapipes.metrics.counters import increment
+from aisdatapipes.reading.direct import is_silent
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.tar import TarReader
 from aisdatapipes.urls import is_utf8
@@ -45,6 +47,7 @@ from aisdatapipes.urls import is_utf8
 __all__ = ["BatchStream", "can_batch"]
 
 _MISSING = "__404__/"
+_STALLED_S = 5.0
 _PIECE_BYTES = 256 * 2**10
 
 _logger = logging.getLogger(__name__)
@@ -54,11 +57,18 @@ def can_batch(request: ObjectRequest) -> bool:
     """Whether GetBatch reads this object as it is.
 
     It knows no ETL, gives no checksums, takes an object of a namespace for another one, and
-    names objects by JSON, which is UTF-8.
+    names objects by JSON, which is UTF-8. And it waits long for the objects of a target that does
+    not answer, which holds up those of all others.
     """
     url = request.url
     in_namespace = url.uuid or url.namespace
-    return not (request.etl or request.is_verified or in_namespace) and is_utf8(url.name)
+    if request.etl or request.is_verified or in_namespace or not is_utf8(url.name):
+        return False
+    trouble = ongoing_trouble(request.endpoint)
+    if trouble is None or not trouble.silent:
+        return True
+    bucket = bucket_for(url, request.endpoint, request.settings)
+    return not is_silent(bucket, url.name, trouble.silent)
 
 
 class BatchStream:
@@ -165,6 +175,17 @@ def _send(
     body = {GB_IN: entries, GB_OUTPUT_FMT: ".tar", GB_CONTINUE_ERR: True, GB_STRM_GET: True}
     client = bucket_for(first.url, first.endpoint, first.settings).client
     params = {QPARAM_COLOC: str(int(colocation))} if colocation else {}
+    options = {"timeout": _impatient(first)} if had_trouble(first.endpoint) else {}
     return client.request(
-        HTTP_METHOD_GET, path=URL_PATH_GB, params=params, stream=True, json=body
+        HTTP_METHOD_GET, path=URL_PATH_GB, params=params, stream=True, json=body, **options
     ).raw
+
+
+def _impatient(request: ObjectRequest) -> tuple[float, float]:
+    """Return time-outs for a batch between targets of which one is new: the first ones may hang.
+
+    They go over connections between the targets that were broken when one of them restarted;
+    another batch then goes over new ones.
+    """
+    settings = request.settings
+    return settings.connect_timeout_s, min(settings.read_timeout_s, _STALLED_S)

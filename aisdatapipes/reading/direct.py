@@ -6,14 +6,15 @@ map; where that is out of date, the proxy knows better.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 import requests
 from aistore.sdk.const import URL_PATH_OBJECTS
-from aistore.sdk.errors import NoTargetError
+from aistore.sdk.errors import AISError, NoTargetError
 from aistore.sdk.response_handler import AISResponseHandler
 from aistore.sdk.types import BucketModel, Snode
 from urllib3.response import BaseHTTPResponse
@@ -24,7 +25,7 @@ from aisdatapipes.types import Bucket
 if TYPE_CHECKING:
     from aisdatapipes.client.auth import TokenAuth
 
-__all__ = ["request_target"]
+__all__ = ["is_silent", "request_target"]
 
 
 def request_target(bucket: Bucket, name: str, params: Mapping[str, str]) -> BaseHTTPResponse | None:
@@ -64,10 +65,29 @@ def request_target(bucket: Bucket, name: str, params: Mapping[str, str]) -> Base
         return None
     if response.ok:
         return response.raw
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        response.close()
+        return None
     if requester.get_smap(force_update=True).version == known.version:
         AISResponseHandler().handle_response(response)
     response.close()
     return None
+
+
+def is_silent(bucket: Bucket, name: str, silent: Collection[str]) -> bool:
+    """Whether the target of an object is one of those that do not answer.
+
+    Args:
+        bucket: Its bucket, on this process's client.
+        name: Its name.
+        silent: Addresses of targets.
+    """
+    try:
+        known = bucket.client.get_smap(force_update=True)
+        target = known.get_target_for_object(_path_of(bucket.provider.value, bucket.name) + name)
+    except (AISError, NoTargetError, requests.RequestException):
+        return False
+    return _address_of(target) in silent
 
 
 @lru_cache

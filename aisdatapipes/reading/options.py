@@ -8,7 +8,12 @@ from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from typing import IO, Any, Literal, TypedDict
 
-from aisdatapipes.errors import CLUSTER_WIDE, AISPipeError, TooManyErrorsError
+from aisdatapipes.errors import (
+    CLUSTER_WIDE,
+    AISPipeError,
+    TargetUnreachableError,
+    TooManyErrorsError,
+)
 from aisdatapipes.metrics.counters import ProcessCounters
 
 __all__ = [
@@ -33,7 +38,8 @@ class ErrorPolicy:
 
     Args:
         on_error: See `OnError`. A cluster that cannot be reached, or that refuses the token,
-            raises in any case.
+            raises in any case. What an outage hides comes here when that has lasted for
+            ``outage_deadline_s``.
         max_errors: How many objects each iteration of a process may skip; None for any number.
 
     Raises:
@@ -60,7 +66,10 @@ class ErrorPolicy:
         Raises:
             AISPipeError: `error` itself, where it is not to be skipped.
         """
-        if self.on_error == "raise" or isinstance(error, CLUSTER_WIDE):
+        is_about_all = isinstance(error, CLUSTER_WIDE)
+        if self.on_error == "raise" or (
+            is_about_all and not isinstance(error, TargetUnreachableError)
+        ):
             raise error
         return None if self.on_error == "skip" else self.on_error(url, error)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, Generic, TypeVar, cast
 
+from aisdatapipes.client.patience import had_trouble
 from aisdatapipes.errors import RETRYABLE, AISPipeError, ClusterError, ObjectNotFoundError
 from aisdatapipes.metrics.counters import ProcessCounters, counting, increment
 from aisdatapipes.processes.background import close_result, in_thread
@@ -283,7 +284,7 @@ class _Prefetcher(Generic[T]):
 
     def _read_one_by_one(self, entries: list[Entry[T]], error: AISPipeError) -> None:
         """Read the objects of a refused batch by GETs, which tell what is wrong with each."""
-        if isinstance(error, ClusterError):
+        if isinstance(error, ClusterError) and not had_trouble(entries[0].request.endpoint):
             _logger.warning("reading without GetBatch from now on: %s", error)
             self._can_batch = False
         self._requeue([entry.by_itself() for entry in entries])

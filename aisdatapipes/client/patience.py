@@ -1,0 +1,212 @@
+"""Patience: when a request that failed is sent again, and for how long.
+
+Two questions have two answers. *Is there a cluster at all?* Before the first good answer a
+request fails after ``max_retries``, within seconds. *Will it be back?* After it, a failure is
+believed only where the cluster is whole and quiet (see `inspection`); otherwise this is an
+outage, and the request is sent again until that has lasted for ``outage_deadline_s``.
+
+What holds:
+
+* A failure is believed only if the cluster was found whole *before* the request was sent: the
+  last answer of a bad moment, seen when all is well again, does not count. So what is missing in
+  a healthy cluster costs an inspection and one more request, and for a second then only itself.
+* An outage has one beginning, whichever requests run into it. Those that come after its
+  deadline fail at once, so that to skip what cannot be reached does not take minutes for each.
+* Nothing is asked as long as nothing fails, but for the map, once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from aisdatapipes.client.inspection import Ask, Inspection, inspect_cluster, request_map
+from aisdatapipes.client.nodes import ClusterMap, known_cluster, remember_cluster
+from aisdatapipes.client.outage import Outage
+from aisdatapipes.client.settings import Settings
+from aisdatapipes.metrics.counters import ProcessCounters, counting, current_counters, increment
+from aisdatapipes.processes.background import in_thread
+
+__all__ = ["Attempts", "Patience", "had_trouble", "ongoing_trouble"]
+
+# For how long the cluster counts as it was found: whole, or with a problem.
+_WHOLE_S = 1.0
+_PROBLEM_S = 0.5
+# How often it is looked at in an outage in which requests are answered.
+_LOOK_AGAIN_S = 2.0
+# How long a map must be the same before it counts: objects begin to move a little later.
+_SETTLING_S = 3.0
+# For how long connections between nodes may be broken, that nobody has used since.
+_AFTERMATH_S = 300.0
+
+# By endpoint: the last inspection that found a problem, and whether it is there still.
+_troubles: dict[str, tuple[Inspection, bool]] = {}
+
+
+def ongoing_trouble(endpoint: str) -> Inspection | None:
+    """Return what was wrong with a cluster when it was last looked at; None if nothing."""
+    found, is_there = _troubles.get(endpoint, (None, False))
+    return found if is_there else None
+
+
+def had_trouble(endpoint: str) -> bool:
+    """Whether something was wrong with a cluster some minutes ago, or is now."""
+    found, _ = _troubles.get(endpoint, (None, False))
+    return found is not None and time.monotonic() - found.ended < _AFTERMATH_S
+
+
+class Patience:
+    """How the cluster of a client is, as far as its requests have found out; threads share it.
+
+    Args:
+        endpoint: Address of the cluster.
+        settings: Retries, pauses and deadlines.
+        ask: Sends a request a single time; see `Ask`.
+
+    Attributes:
+        address: Where requests go now: the endpoint, or a proxy that has taken over.
+        outage: The present one, if there is one.
+    """
+
+    def __init__(self, endpoint: str, settings: Settings, ask: Ask) -> None:
+        self.endpoint = self.address = endpoint
+        self.settings = settings
+        self.outage = Outage(endpoint, settings.outage_deadline_s)
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._last = Inspection(float("-inf"), float("-inf"), "")
+        self._changed: tuple[int, float] = (-1, 0.0)  # a map's version, and when it was first seen
+        self._has_learned = False
+
+    @property
+    def knows_cluster(self) -> bool:
+        """Whether there was a good answer, in this process or in the one that started it."""
+        return known_cluster(self.endpoint).nodes is not None
+
+    def saw_answer(self) -> None:
+        """Take note of a good answer.
+
+        The first one is the time to ask who is in the cluster. In an outage it may be the end of
+        it; nobody has to wait until that is known.
+        """
+        if not self._has_learned:
+            self._has_learned = True
+            if not self.knows_cluster:
+                remember_cluster(self.endpoint, request_map(self._ask, self.address))
+        if self.outage.goes_on and time.monotonic() - self._last.ended > _LOOK_AGAIN_S:
+            in_thread(self._inspect_for, current_counters())
+
+    def fail_over(self, failed: str) -> None:
+        """Let requests go to another address, if they still go to the one that failed."""
+        addresses = known_cluster(self.endpoint).addresses(self.endpoint)
+        with self._lock:
+            if self.address == failed:
+                position = addresses.index(failed) if failed in addresses else -1
+                self.address = addresses[(position + 1) % len(addresses)]
+
+    def inspect(self) -> Inspection:
+        """Look at the cluster; or return what another request has just found."""
+        asked = time.monotonic()
+        with self._lock:
+            is_recent = self._last.problem and asked - self._last.ended < _PROBLEM_S
+            if self._last.began < asked and not is_recent:
+                self._last = self._look()
+            return self._last
+
+    def was_whole(self, at: float) -> bool:
+        """Whether the cluster had been found whole right before `at`."""
+        return not self._last.problem and 0 <= at - self._last.ended <= _WHOLE_S
+
+    def _inspect_for(self, counters: ProcessCounters | None) -> None:
+        with counting(counters):
+            self.inspect()
+
+    def _look(self) -> Inspection:
+        known = known_cluster(self.endpoint)
+        addresses = sorted(known.addresses(self.endpoint), key=self.address.__ne__)
+        seen = known.nodes or ClusterMap("", 0)
+        found = inspect_cluster(self._ask, addresses, seen)
+        if not found.problem and found.nodes and found.nodes != seen:
+            if self._changed[0] != found.nodes.version:
+                self._changed = found.nodes.version, found.began
+            if found.began - self._changed[1] < _SETTLING_S:
+                found = replace(found, problem="its nodes have just changed")
+        if found.problem:
+            _troubles[self.endpoint] = found, True
+        else:
+            if self.endpoint in _troubles:
+                _troubles[self.endpoint] = _troubles[self.endpoint][0], False
+            remember_cluster(self.endpoint, found.nodes)
+            self.outage.end()
+        return found
+
+
+class Attempts:
+    """The attempts to have one request answered.
+
+    Args:
+        patience: What is known of the cluster.
+        pause: How to wait, for so many seconds.
+    """
+
+    def __init__(self, patience: Patience, pause: Callable[[float], object] = time.sleep) -> None:
+        self._patience = patience
+        self._pause = pause
+        self._began = self._sent = time.monotonic()
+        self._waits_since: float | None = None
+        self._failures = 0
+        self._was_whole = False
+
+    def failed(self, *, is_refused: bool) -> bool:
+        """Take note that the last attempt failed, and wait as long as it needs.
+
+        Args:
+            is_refused: The cluster has answered that it can not: to ask it again soon will not
+                help, unless it is not whole.
+
+        Returns:
+            Whether to try again.
+        """
+        is_believed = self._was_whole or self._patience.was_whole(self._sent)
+        self._was_whole = False
+        self._failures += 1
+        pause_s = self._patience.settings.backoff_s(self._failures)
+        retries_left = 0 if is_refused else self._retries_left(pause_s)
+        if not (self._patience.knows_cluster and self._patience.settings.outage_deadline_s):
+            return retries_left > 0 and self._again_after(pause_s)
+        if retries_left > 1:
+            return self._again_after(pause_s)
+        if retries_left < 1 and is_believed:
+            return False
+        return self._inspect(pause_s, retries_left)
+
+    def _retries_left(self, pause_s: float) -> int:
+        settings = self._patience.settings
+        is_late = time.monotonic() + pause_s > self._began + settings.retry_deadline_s
+        return 0 if is_late else settings.max_retries - self._failures + 1
+
+    def _inspect(self, pause_s: float, retries_left: int) -> bool:
+        problem = self._patience.inspect().problem
+        if problem:
+            return self._is_in_time(pause_s, problem) and self._again_after(pause_s)
+        self._was_whole = True
+        if self._waits_since is not None:
+            self._failures, self._began = 0, time.monotonic()
+        return self._again_after(pause_s if retries_left > 0 else 0)
+
+    def _is_in_time(self, pause_s: float, problem: str) -> bool:
+        now = time.monotonic()
+        if self._waits_since is None:
+            self._waits_since = now
+        deadline_s = self._patience.settings.outage_deadline_s
+        is_in_time = now + pause_s - self._waits_since < deadline_s
+        return self._patience.outage.is_worth_waiting(problem) and is_in_time
+
+    def _again_after(self, pause_s: float) -> bool:
+        if pause_s:
+            increment("retries")
+            self._pause(pause_s)
+        self._sent = time.monotonic()
+        return True
