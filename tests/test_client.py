@@ -10,8 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-import requests
-from aistore.sdk import errors as sdk
 
 from aisdatapipes import AISFileLister, Settings, errors
 from aisdatapipes.client.connection import client_for, resolve_endpoint
@@ -101,27 +99,3 @@ def test_settings_refuse_nonsense(wrong: dict[str, Any]) -> None:
     """A negative number, or a time-out of zero, is named."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Settings(**wrong)
-
-
-@pytest.mark.parametrize(
-    ("error", "attempts"),
-    [
-        (requests.ConnectionError(), 3),
-        (requests.ReadTimeout(), 3),
-        (sdk.ErrGETConflict(409, "", "", requests.PreparedRequest()), 3),
-        (sdk.ErrObjNotFound(404, "", "", requests.PreparedRequest()), 1),
-        (sdk.AISError(403, "", "", requests.PreparedRequest()), 1),
-    ],
-)
-def test_only_what_may_pass_is_retried(error: Exception, attempts: int) -> None:
-    """A missing object, which the SDK by default asks for again for a minute, is final."""
-    made: list[Exception] = []
-
-    def fail() -> None:
-        made.append(error)
-        raise error
-
-    settings = Settings(max_retries=2, first_backoff_s=0, max_backoff_s=0)
-    with pytest.raises(type(error)):
-        client_for(ENDPOINT, settings).retry_config.network_retry(fail)
-    assert len(made) == attempts

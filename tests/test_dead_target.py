@@ -11,7 +11,7 @@ from aisdatapipes import AISFileLoader, Settings, errors
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 
-IMPATIENT = Settings(max_retries=0, connect_timeout_s=2)
+IMPATIENT = Settings(max_retries=0, connect_timeout_s=2, outage_deadline_s=0)
 NAMES = [f"{number:02d}" for number in range(16)]
 
 
@@ -36,22 +36,6 @@ def is_listening(address: str) -> bool:
     except requests.ConnectionError:
         return False
     return True
-
-
-# First, as some seconds later the cluster forgets the target, and says that its objects are gone.
-def test_a_lost_target_is_not_skipped(addresses: tuple[str, str]) -> None:
-    """Its objects are not bad, they are out of reach."""
-    endpoint, _ = addresses
-    pipe = AISFileLoader(
-        [f"ais://b/{name}" for name in NAMES],
-        endpoint,
-        max_batch=1,
-        on_error="skip",
-        settings=IMPATIENT,
-    )
-    with pytest.raises(errors.ClusterUnreachableError):
-        list(pipe)
-    assert pipe.skipped_urls() == []
 
 
 @pytest.mark.parametrize("max_batch", [512, 1])

@@ -11,7 +11,9 @@ import logging
 import multiprocessing
 import os
 import threading
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,18 +36,25 @@ from tenacity import (
 
 from aisdatapipes import errors
 from aisdatapipes.client.auth import TokenAuth
+from aisdatapipes.client.nodes import Endpoint, remember_cluster
+from aisdatapipes.client.patience import Attempts, Patience
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.transport import use_session
 from aisdatapipes.client.verdicts import is_cold_read
 from aisdatapipes.metrics.counters import increment
 from aisdatapipes.processes.per_process import PerProcess
+from aisdatapipes.types import Provider
 from aisdatapipes.urls import ParsedURL, is_utf8, parse_endpoint
 
 _logger = logging.getLogger(__name__)
 
 
-def resolve_endpoint(url: str | None) -> str:
+def resolve_endpoint(url: str | None) -> Endpoint:
     """Return the address of the cluster: `url`, else ``$AIS_ENDPOINT``.
+
+    Args:
+        url: The address; or those of several proxies with commas between them, of which the first
+            is returned, and the others take over where it does not answer.
 
     Raises:
         EndpointError: Neither is given, or it is no address of an HTTP server.
@@ -55,7 +64,11 @@ def resolve_endpoint(url: str | None) -> str:
         raise errors.EndpointError(
             "no AIStore endpoint: pass url='http://host:port' or set AIS_ENDPOINT"
         )
-    return parse_endpoint(url)
+    # A proxy's address has no comma; one that is pickled knows the others.
+    first, *others = map(parse_endpoint, url.split(",")) if "," in url else [parse_endpoint(url)]
+    if others:
+        remember_cluster(first, others=tuple(others))
+    return Endpoint(first)
 
 
 _TLS_VARIABLES = (
@@ -109,6 +122,34 @@ def _make_client(endpoint: str, settings: Settings) -> Client:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         _warn_of(endpoint)
     return client
+
+
+def attempts_for(
+    endpoint: str, settings: Settings, pause: Callable[[float], object] = time.sleep
+) -> Attempts:
+    """Begin with the attempts to do something at `endpoint` that takes several requests.
+
+    Args:
+        endpoint: Address of the cluster.
+        settings: How often, and for how long.
+        pause: How to wait, for so many seconds.
+    """
+    session: Any = client_for(endpoint, settings).bucket("any").client.session_manager.session
+    return Attempts(session.patience, pause)
+
+
+def attempts_of(bucket: Bucket) -> Attempts | None:
+    """Begin with the attempts to list a bucket of AIStore's own.
+
+    None where another cluster, or a cloud, has the names, and where the bucket is on a client
+    that was made elsewhere.
+    """
+    session: Any = bucket.client.session_manager.session
+    patience: Patience | None = getattr(session, "patience", None)
+    is_own = bucket.provider is Provider.AIS and not (bucket.namespace and bucket.namespace.uuid)
+    if patience is None or not patience.settings.outage_deadline_s:
+        return None
+    return Attempts(patience) if is_own else None
 
 
 def _as_texts(paths: tuple[Any, Any] | None) -> tuple[str, str] | None:

@@ -1,8 +1,9 @@
 """Nodes: which proxies and targets a cluster has, as its map says, and what this process knows.
 
 A process learns the map at its first good answer. Forked workers inherit what their parent
-knows, and spawned ones get it with what they read, so that a worker that starts on a bad day
-knows that there is a cluster, who else can be asked, and which targets have to be there.
+knows, and spawned ones get it with the `Endpoint` that they read from, so that a worker that starts
+on a bad day knows that there is a cluster, who else can be asked, and which targets have to be
+there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["ClusterMap", "KnownCluster", "known_cluster", "remember_cluster"]
+from aisdatapipes.processes.shared_file import is_child_being_started
+
+__all__ = ["ClusterMap", "Endpoint", "KnownCluster", "known_cluster", "remember_cluster"]
 
 # In the map's flags of a node: it is in maintenance, or about to leave; its data moves away.
 _LEAVES = 1 << 2 | 1 << 3
@@ -78,7 +81,7 @@ class KnownCluster:
         return list(dict.fromkeys([endpoint, *self.others, *safe]))
 
 
-# A fork takes it along: these are facts, and no connections.
+# A fork takes it along, and what is pickled for a worker: these are facts, and no connections.
 _known: dict[str, KnownCluster] = {}
 
 
@@ -93,6 +96,24 @@ def remember_cluster(
     """Take note of a map, of further addresses, or of both; what is not given stays."""
     known = known_cluster(endpoint)
     _known[endpoint] = replace(known, nodes=nodes or known.nodes, others=others or known.others)
+
+
+class Endpoint(str):
+    """The address of a cluster, which takes along what is known of it to a worker process."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        known = known_cluster(self)
+        # Elsewhere, and later, other nodes may be right.
+        kept = known if is_child_being_started() else replace(known, nodes=None)
+        return _with_knowledge, (str(self), kept)
+
+
+def _with_knowledge(endpoint: str, known: KnownCluster) -> Endpoint:
+    if endpoint not in _known and known != KnownCluster():
+        _known[endpoint] = known
+    return Endpoint(endpoint)
 
 
 def _address_of(node: Mapping[str, Any]) -> str:

@@ -78,6 +78,7 @@ class Patience:
         self._lock = threading.Lock()
         self._last = Inspection(float("-inf"), float("-inf"), "")
         self._changed: tuple[int, float] = (-1, 0.0)  # a map's version, and when it was first seen
+        self._whole: ClusterMap | None = None
         self._has_learned = False
 
     @property
@@ -115,6 +116,10 @@ class Patience:
                 self._last = self._look()
             return self._last
 
+    def has_same_nodes(self) -> bool:
+        """Whether the cluster's map is that of when it was last found whole."""
+        return self._whole is not None and request_map(self._ask, self.address) == self._whole
+
     def was_whole(self, at: float) -> bool:
         """Whether the cluster had been found whole right before `at`."""
         return not self._last.problem and 0 <= at - self._last.ended <= _WHOLE_S
@@ -138,6 +143,7 @@ class Patience:
         else:
             if self.endpoint in _troubles:
                 _troubles[self.endpoint] = _troubles[self.endpoint][0], False
+            self._whole = found.nodes
             remember_cluster(self.endpoint, found.nodes)
             self.outage.end()
         return found
@@ -170,6 +176,9 @@ class Attempts:
             Whether to try again.
         """
         is_believed = self._was_whole or self._patience.was_whole(self._sent)
+        if is_refused and is_believed:
+            # It takes no time to leave the cluster, in good order, or to come back.
+            is_believed = self._patience.has_same_nodes()
         self._was_whole = False
         self._failures += 1
         pause_s = self._patience.settings.backoff_s(self._failures)
@@ -182,10 +191,21 @@ class Attempts:
             return False
         return self._inspect(pause_s, retries_left)
 
+    def is_listed_again(self) -> bool:
+        """Take note of a page of names, and return whether it is to be requested once more.
+
+        A target that has left the cluster, and one that just came, take names out of it silently.
+        So it counts only if the cluster has the same nodes as when it was last found whole.
+        """
+        return not self._patience.has_same_nodes() and self.failed(is_refused=True)
+
     def _retries_left(self, pause_s: float) -> int:
         settings = self._patience.settings
         is_late = time.monotonic() + pause_s > self._began + settings.retry_deadline_s
-        return 0 if is_late else settings.max_retries - self._failures + 1
+        # At first contact each address that the user gave has to be tried.
+        known = known_cluster(self._patience.endpoint)
+        most = settings.max_retries + (0 if known.nodes else len(known.others))
+        return 0 if is_late else most - self._failures + 1
 
     def _inspect(self, pause_s: float, retries_left: int) -> bool:
         problem = self._patience.inspect().problem

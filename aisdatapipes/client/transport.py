@@ -20,7 +20,7 @@ from aisdatapipes.client.patience import Attempts, Patience
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.verdicts import is_from, judge
 
-__all__ = ["attempts_of", "send_once", "use_session"]
+__all__ = ["send_once", "use_session"]
 
 _PLAIN_OPTIONS = {"params", "headers", "timeout", "stream"}
 _PLAIN_METHODS = ("HEAD", "PUT")
@@ -40,11 +40,6 @@ def use_session(
     session = _Session(requester.session_manager.session, auth, endpoint, settings)
     requester.session_manager = _FixedSession(requester.session_manager, session)
     return session
-
-
-def attempts_of(session: Any) -> Attempts:
-    """Begin with the attempts to do something by several requests of a client's session."""
-    return Attempts(session.patience)
 
 
 def send_once(

@@ -25,6 +25,8 @@ from aistore.sdk.types import ActionMsg, BucketEntry, BucketList, ListObjectsMsg
 from msgspec import MsgspecError, Raw, Struct, msgpack
 from requests import Response
 
+from aisdatapipes.client.connection import attempts_of
+from aisdatapipes.client.patience import ongoing_trouble
 from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import ClusterError
 from aisdatapipes.types import Bucket
@@ -49,12 +51,21 @@ def request_page(
 
     Raises:
         BucketNotFoundError: The cluster has no such bucket.
-        ClusterError: What comes is no page of a listing.
+        ClusterError: What comes is no page of a listing, or lacks names, as the cluster is not
+            whole.
     """
     action = ActionMsg(action=ACT_LIST, value=message.as_dict()).model_dump()
     is_text = all(map(is_utf8, (message.prefix, message.start_after, message.continuation_token)))
-    with translated_errors(url, endpoint):
-        response = (_send if is_text else _send_bytes)(bucket, action)
+    attempts = attempts_of(bucket)
+    response = None
+    while response is None or (attempts and attempts.is_listed_again()):
+        with translated_errors(url, endpoint):
+            response = (_send if is_text else _send_bytes)(bucket, action)
+    if attempts and (trouble := ongoing_trouble(endpoint)):
+        raise ClusterError(
+            f"cannot list {url.bucket_url} at {endpoint} as a whole: {trouble.problem}: wait, or "
+            "raise Settings(outage_deadline_s=...), 0 to take what there is"
+        )
     try:
         return _decoded(response)
     except MsgspecError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from aistore.sdk.const import (
     GB_BCK,
@@ -175,7 +176,7 @@ def _send(
     body = {GB_IN: entries, GB_OUTPUT_FMT: ".tar", GB_CONTINUE_ERR: True, GB_STRM_GET: True}
     client = bucket_for(first.url, first.endpoint, first.settings).client
     params = {QPARAM_COLOC: str(int(colocation))} if colocation else {}
-    options = {"timeout": _impatient(first)} if had_trouble(first.endpoint) else {}
+    options: dict[str, Any] = {"timeout": _impatient(first)} if had_trouble(first.endpoint) else {}
     return client.request(
         HTTP_METHOD_GET, path=URL_PATH_GB, params=params, stream=True, json=body, **options
     ).raw

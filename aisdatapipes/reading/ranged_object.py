@@ -95,7 +95,7 @@ class RangedObject(io.RawIOBase):
     def _read(self, wanted: int) -> bytes:
         """Read up to `wanted` bytes, at least one; the position is before the object's end."""
         with counting(self._counters):
-            data = retry(lambda: self._receive(wanted), self._request.settings)
+            data = retry(lambda: self._receive(wanted), self._request)
         self._verify(data)
         self._position += len(data)
         self._response_position = self._position

@@ -14,7 +14,7 @@ from functools import partial
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.translation import translated_errors
-from aisdatapipes.errors import CLUSTER_WIDE, ClusterError, IncompleteReadError, ObjectChangedError
+from aisdatapipes.errors import ClusterError, IncompleteReadError, ObjectChangedError
 from aisdatapipes.metrics.counters import ProcessCounters, counting, current_counters
 from aisdatapipes.reading.batches import BatchStream, can_batch
 from aisdatapipes.reading.request import ObjectRequest
@@ -58,7 +58,7 @@ def read_ranges(
     reader = _RangeReader(request, counters or current_counters(), fingerprint)
     for chunk in _chunks(ranges, request.settings.whole_object_bytes):
         # Of a cluster that cannot be reached the client itself has tried every node again.
-        yield from retry(partial(reader.read, chunk), request.settings, never=CLUSTER_WIDE)
+        yield from retry(partial(reader.read, chunk), request)
 
 
 def read_range(request: ObjectRequest, first_byte: int, last_byte: int) -> bytes:

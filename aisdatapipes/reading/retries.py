@@ -1,34 +1,34 @@
-"""Retries of what is read: again after a random, growing pause, up to a number and a deadline."""
+"""Retries of what is read: again after a random, growing pause, as long as it is worth it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from aisdatapipes.client.settings import Settings
-from aisdatapipes.errors import RETRYABLE
-from aisdatapipes.metrics.counters import increment
+from aisdatapipes.client.connection import attempts_for
+from aisdatapipes.errors import CLUSTER_WIDE, RETRYABLE
+from aisdatapipes.reading.request import ObjectRequest
 
 __all__ = ["retry"]
 
 _T = TypeVar("_T")
 
 
-def retry(
-    action: Callable[[], _T], settings: Settings, never: tuple[type[Exception], ...] = ()
-) -> _T:
-    """Return what `action` returns; call it again when it raises a `RETRYABLE` error.
+def retry(action: Callable[[], _T], request: ObjectRequest) -> _T:
+    """Return what `action` returns; call it again when a body that it reads breaks off.
+
+    What is `CLUSTER_WIDE` is raised at once: the requests themselves have been repeated already.
 
     Args:
         action: What to do; it goes on where it failed, or begins again.
-        settings: Number of retries, pauses between them, and the deadline for all.
-        never: The errors among them that are raised at once.
+        request: What it reads: the settings say how often and for how long.
 
     Raises:
         Exception: What the last attempt raised.
 
     Example:
+        >>> import os
+        >>> from aisdatapipes import Settings
         >>> from aisdatapipes.errors import ClusterTimeoutError
         >>> answers = iter([ClusterTimeoutError("too slow"), "here"])
         >>> def ask():
@@ -36,20 +36,16 @@ def retry(
         ...     if isinstance(answer, Exception):
         ...         raise answer
         ...     return answer
-        >>> retry(ask, Settings(first_backoff_s=0.01))
+        >>> settings = Settings(first_backoff_s=0.01)
+        >>> retry(ask, ObjectRequest.parse("ais://b/o", os.environ["AIS_ENDPOINT"], settings))
         'here'
     """
-    deadline = time.monotonic() + settings.retry_deadline_s
-    attempt = 0
+    attempts = attempts_for(request.endpoint, request.settings)
     while True:
         try:
             return action()
-        except never:
+        except CLUSTER_WIDE:  # noqa: PERF203 - failures are what the loop is for
             raise
         except RETRYABLE:
-            attempt += 1
-            pause_s = settings.backoff_s(attempt)
-            if attempt > settings.max_retries or time.monotonic() + pause_s > deadline:
+            if not attempts.failed(is_refused=False):
                 raise
-        increment("retries")
-        time.sleep(pause_s)

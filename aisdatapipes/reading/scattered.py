@@ -71,7 +71,7 @@ def read_part(part: Part) -> bytes:
     """
     if part.begin >= part.end:
         return b""
-    return retry(partial(_receive, part), part.request.settings)
+    return retry(partial(_receive, part), part.request)
 
 
 _Group = tuple[Part, list[int]]

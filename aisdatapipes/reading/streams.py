@@ -12,7 +12,6 @@ from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.responses import TAIL_BYTES, broke_off
 from aisdatapipes.client.translation import failed_etl, translated_errors
-from aisdatapipes.errors import CLUSTER_WIDE
 from aisdatapipes.reading.ranged_object import RangedObject
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
@@ -36,7 +35,7 @@ def open_object(request: ObjectRequest) -> IO[bytes]:
         AISPipeError: Another failure, as `aisdatapipes.client.translation.ERROR_TABLE` maps it.
     """
     # Of a cluster that cannot be reached the client itself has tried every node again.
-    return retry(lambda: _open(request), request.settings, never=CLUSTER_WIDE)
+    return retry(lambda: _open(request), request)
 
 
 def _open(request: ObjectRequest) -> IO[bytes]:

@@ -56,7 +56,7 @@ class WindowedObject:
         self._request = request
         self._most_bytes = most_bytes
         first_bytes = min(request.settings.read_ahead_bytes, most_bytes)
-        self._version, content = retry(partial(self._open, first_bytes), request.settings)
+        self._version, content = retry(partial(self._open, first_bytes), request)
         self.size = self._version.size
         self._window = _Window(0, content, 2 * first_bytes)
 
@@ -90,7 +90,7 @@ class WindowedObject:
         width = window.next_bytes if begin == window.end else _JUMP_BYTES
         width = min(width, self._most_bytes)
         stop = min(max(end, begin + width), self.size)
-        content = retry(partial(self._receive, begin, stop), self._request.settings)
+        content = retry(partial(self._receive, begin, stop), self._request)
         if len(content) > self._most_bytes:
             self._window = _Window(stop, b"", self._most_bytes)
             return content

@@ -44,10 +44,10 @@ def put_object(request: ObjectRequest, content: bytes | memoryview | BinaryIO, s
         >>> delete_object(request)
     """
     if isinstance(content, (bytes, bytearray, memoryview)):
-        repeat(lambda: _put_bytes(request, content, size), request.settings)
+        repeat(lambda: _put_bytes(request, content, size), request)
     else:
         begin = content.tell()
-        repeat(lambda: _put_file(request, content, begin, size), request.settings)
+        repeat(lambda: _put_file(request, content, begin, size), request)
 
 
 def _put_bytes(request: ObjectRequest, content: bytes | memoryview, size: int) -> None:

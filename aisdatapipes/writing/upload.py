@@ -154,7 +154,7 @@ class ObjectUpload:
         self._replay.close()
 
     def _repeat(self, action: Callable[[], object]) -> None:
-        repeat(action, self._request.settings, self._begin_again, self._stop.wait)
+        repeat(action, self._request, self._begin_again, self._stop.wait)
 
     def _send_missing(self) -> None:
         upload = self._upload = self._upload or self._begin()

@@ -34,6 +34,11 @@ class Ask:
         return f"{self.method} {self.path}"
 
     @property
+    def is_about_cluster(self) -> bool:
+        """Whether it asks for the cluster's map, or how a node is."""
+        return self.path.startswith(("/v1/daemon", "/v1/health"))
+
+    @property
     def listing(self) -> dict[str, Any] | None:
         """What a request for a page of a bucket asks for; None for any other request."""
         if not str(self).startswith(_LISTINGS) or not self.body:
@@ -82,7 +87,12 @@ class Rule:
     holds: bytes = b""
 
     def is_for(self, ask: Ask) -> bool:
-        """Whether the rule may strike at this request."""
+        """Whether the rule may strike at this request.
+
+        At what a client asks to know how the cluster is, only a rule that names it.
+        """
+        if ask.is_about_cluster and not re.search("daemon|health", self.matches):
+            return False
         return self.holds in ask.body and re.search(self.matches, str(ask)) is not None
 
     async def before(self, ask: Ask, take: Take) -> Answer | None:  # noqa: ARG002

@@ -54,7 +54,7 @@ class FaultProxy:
     Attributes:
         endpoint: Address of the proxy.
         rules: What goes wrong, applied in this order; change it at any time.
-        requests: What was asked for until now, in order.
+        requests: What was asked for until now, in order; but for how the cluster is.
 
     Example:
         .. code-block:: python
@@ -168,7 +168,8 @@ class FaultProxy:
         body = await request.content.read()
         ask = Ask(request.method, request.raw_path, body).with_page_restored()
         exchange = Exchange(ask.method, ask.path)
-        self.requests.append(exchange)
+        if not ask.is_about_cluster:
+            self.requests.append(exchange)
         rules = [(rule, partial(self._take, rule)) for rule in self.rules if rule.is_for(ask)]
         try:
             for rule, take in rules:

@@ -1,0 +1,226 @@
+"""Patience: what is retried, for how long, and when "not found" is believed."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Literal
+
+import pytest
+import requests
+import urllib3
+from aistore.sdk import Bucket
+
+from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
+from aisdatapipes.client.connection import resolve_endpoint
+from aisdatapipes.client.nodes import ClusterMap, KnownCluster, known_cluster
+from aisdatapipes.client.verdicts import judge
+from aisdatapipes.testing import LocalCluster
+from conftest import PutObject
+from support.fault_rules import Status
+from support.faults import FaultProxy
+
+NAMES = [f"{number:02d}" for number in range(24)]
+URLS = [f"ais://b/{name}" for name in NAMES]
+
+
+def answer(status: int) -> requests.Response:
+    """Return an answer with a status."""
+    response = requests.Response()
+    response.status_code = status
+    return response
+
+
+def no_answer(kind: type[requests.RequestException], method: str = "GET") -> Exception:
+    """Return what requests raises where there is no answer."""
+    url = "http://h/v1/objects/b/o?provider=ais"
+    return kind(request=requests.Request(method, url).prepare())
+
+
+def refused(method: str) -> Exception:
+    """Return what requests raises where nothing was sent."""
+    reason = urllib3.exceptions.NewConnectionError(None, "refused")  # pyright: ignore[reportArgumentType]
+    error = urllib3.exceptions.MaxRetryError(None, "/", reason)  # pyright: ignore[reportArgumentType]
+    return requests.ConnectionError(error, request=requests.Request(method, "http://h").prepare())
+
+
+@pytest.mark.parametrize(
+    ("method", "outcome", "body", "verdict"),
+    [
+        ("GET", answer(206), None, "answered"),
+        ("PUT", answer(307), None, "answered"),
+        *[("GET", answer(status), None, "answered") for status in (401, 403, 409, 416)],
+        *[("GET", answer(status), None, "doubtful") for status in (400, 404, 410)],
+        *[("DELETE", answer(status), None, "busy") for status in (429, 500, 502, 503, 504)],
+        ("POST", answer(503), None, "final"),
+        ("POST", answer(404), b"{}", "doubtful"),
+        ("PUT", answer(503), iter([b"once"]), "final"),
+        ("GET", no_answer(requests.ConnectionError), None, "busy"),
+        ("GET", no_answer(requests.ReadTimeout), None, "busy"),
+        ("GET", no_answer(requests.exceptions.ChunkedEncodingError), None, "busy"),
+        ("GET", no_answer(requests.exceptions.SSLError), None, "final"),
+        ("GET", no_answer(requests.TooManyRedirects), None, "final"),
+        ("POST", no_answer(requests.ReadTimeout, "POST"), None, "final"),
+        ("POST", refused("POST"), b"{}", "busy"),
+    ],
+)
+def test_what_may_be_sent_again(method: str, outcome: object, body: object, verdict: str) -> None:
+    """What may pass is; what is certain, and what would be done twice, is not."""
+    assert judge(method, outcome, body) == verdict  # pyright: ignore[reportArgumentType]
+
+
+def test_a_dead_address_fails_within_seconds(unused_endpoint: str) -> None:
+    """Where there never was an answer, there is nothing to wait for."""
+    began = time.monotonic()
+    with pytest.raises(errors.ClusterUnreachableError, match=unused_endpoint):
+        list(AISFileLoader(URLS, unused_endpoint))
+    assert time.monotonic() - began < 5
+
+
+def test_several_addresses(
+    ais_bucket: Bucket, ais_cluster: LocalCluster, unused_endpoint: str
+) -> None:
+    """The first that answers is used, and the first one names the cluster."""
+    both = f"{unused_endpoint},{ais_cluster.endpoint}"
+    settings = Settings(max_retries=0)
+    assert (
+        list(AISFileLister([f"ais://{ais_bucket.name}"], both, settings=settings, allow_empty=True))
+        == []
+    )
+    assert resolve_endpoint(both) == unused_endpoint
+    with pytest.raises(errors.EndpointError):
+        resolve_endpoint("localhost:1,,localhost:2")
+
+
+def test_a_missing_object_costs_one_more_request(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
+) -> None:
+    """The cluster is looked at, and asked again; for a second then it is believed at once."""
+    put_object(ais_bucket, "there", b"1")
+    bucket = f"ais://{ais_bucket.name}"
+    urls = [f"{bucket}/there", f"{bucket}/gone", f"{bucket}/lost"]
+    pipe = AISFileLoader(urls, faults.endpoint, max_batch=1, concurrency=1, on_error="skip")
+    assert [url for url, _ in pipe] == urls[:1]
+    assert faults.count("GET /v1/objects/.*/gone.*pid=") == 2
+    assert faults.count("GET /v1/objects/.*/lost.*pid=") == 1
+    assert pipe.counters().retries == 0
+
+
+def test_what_fails_in_a_whole_cluster_is_not_waited_for(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
+) -> None:
+    """After ``max_retries`` it is raised, however long the deadline for outages is."""
+    put_object(ais_bucket, "o", b"1")
+    settings = Settings(max_retries=2, first_backoff_s=0.01)
+    rule = Status(500, times=None, matches="objects")
+    pipe = AISFileLoader([f"ais://{ais_bucket.name}/o"], faults.endpoint, settings=settings)
+    assert len(list(pipe)) == 1
+    with faults.rule(rule), pytest.raises(errors.ClusterError, match="made by a rule"):
+        list(pipe)
+    assert faults.hits(rule) == 3
+
+
+@pytest.fixture(scope="module")
+def cluster(put_object: PutObject) -> Iterator[LocalCluster]:
+    """Three targets, with the bucket ``b`` of `NAMES`."""
+    with LocalCluster(targets=3) as cluster:
+        bucket = cluster.client().bucket("b").create()
+        for name in NAMES:
+            put_object(bucket, name, name.encode())
+        yield cluster
+
+
+@contextmanager
+def dead_target(cluster: LocalCluster, *, kill: bool = True) -> Iterator[None]:
+    """A target is gone in the block."""
+    cluster.stop_target(1, kill=kill)
+    try:
+        yield
+    finally:
+        cluster.start_target(1)
+
+
+# First, as objects move for half a minute when a target has come back.
+def test_a_listing_without_a_target_is_none(cluster: LocalCluster) -> None:
+    """A target that left takes its names out of the listing silently; that is an error here."""
+    settings = Settings(outage_deadline_s=1)
+    assert list(AISFileLister(["ais://b"], cluster.endpoint, settings=settings)) == URLS
+    with dead_target(cluster, kill=False):
+        with pytest.raises(errors.ClusterError, match="2 of 3 targets are ready"):
+            list(AISFileLister(["ais://b"], cluster.endpoint, settings=settings))
+        credulous = Settings(outage_deadline_s=0)
+        assert len(list(AISFileLister(["ais://b"], cluster.endpoint, settings=credulous))) < 24
+
+
+@pytest.mark.parametrize("max_batch", [1, 8])
+def test_a_target_comes_back(
+    cluster: LocalCluster, max_batch: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The epoch waits for it and ends complete, with one warning that it does."""
+    pipe = AISFileLoader(URLS, cluster.endpoint, max_batch=max_batch)
+    assert len(list(pipe)) == len(URLS)
+    cluster.stop_target(1, kill=True)
+    starting = threading.Timer(1, cluster.start_target, [1])
+    starting.start()
+    with caplog.at_level(logging.WARNING, "aisdatapipes.client.outage"):
+        contents = [file.read() for _, file in pipe]
+    starting.join()
+    assert contents == [name.encode() for name in NAMES]
+    assert len([text for text in caplog.messages if "requests wait for it" in text]) <= 1
+
+
+def test_what_is_skipped_is_what_was_out_of_reach(cluster: LocalCluster) -> None:
+    """Nothing before the deadline; then the objects of the dead target, and all of them."""
+    settings = Settings(outage_deadline_s=2)
+    assert len(list(AISFileLoader(URLS, cluster.endpoint, settings=settings))) == len(URLS)
+    smap = cluster.client().bucket("b").client.get_smap()
+    place = {url: smap.get_target_for_object(f"ais/@#/b/{url[-2:]}").daemon_id for url in URLS}
+    with dead_target(cluster):
+        pipe = AISFileLoader(URLS, cluster.endpoint, on_error="skip", settings=settings)
+        began = time.monotonic()
+        read = [url for url, _ in pipe]
+        assert time.monotonic() - began > 2
+        skipped = pipe.skipped_urls()
+        assert sorted([*read, *skipped]) == URLS
+        assert len({place[url] for url in skipped}) == 1
+        assert not {place[url] for url in skipped} & {place[url] for url in read}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_worker_knows_what_its_parent_knows(
+    ais_bucket: Bucket, ais_cluster: LocalCluster, method: Literal["fork", "spawn"]
+) -> None:
+    """One that starts in an outage waits, as it knows that there was a cluster."""
+    endpoint = resolve_endpoint(ais_cluster.endpoint)
+    assert list(AISFileLister([f"ais://{ais_bucket.name}"], endpoint, allow_empty=True)) == []
+    context = get_context(method)
+    here, there = context.Pipe()
+    worker = context.Process(target=tell_known, args=(endpoint, there))
+    worker.start()
+    assert here.recv() == known_cluster(endpoint)
+    worker.join()
+
+
+def tell_known(endpoint: str, pipe: object) -> None:
+    """Send what this process knows of the cluster."""
+    pipe.send(known_cluster(endpoint))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_pickle_keeps_addresses_and_no_nodes() -> None:
+    """What is stored may be read when the cluster has other nodes."""
+    endpoint = resolve_endpoint("http://one:1,http://two:2")
+    loaded = pickle.loads(pickle.dumps(endpoint))
+    assert loaded == endpoint
+    assert known_cluster(loaded).addresses(loaded) == ["http://one:1", "http://two:2"]
+
+
+def test_no_address_without_tls_takes_over_from_one_with_it() -> None:
+    """A map cannot send to an open address what was meant for a sealed one, a token above all."""
+    proxies = {"a": "http://one:1", "b": "https://two:2"}
+    known = KnownCluster(nodes=ClusterMap("u", 1, proxies))
+    assert known.addresses("https://two:2") == ["https://two:2"]
