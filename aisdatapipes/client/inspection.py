@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aisdatapipes.client.nodes import ClusterMap
@@ -24,7 +25,6 @@ Ask = Callable[[str, Mapping[str, str]], Any]
 """Requests a path below an address, with the fields of a query; returns the JSON of the answer.
 None if there is none."""
 
-_SILENT = "does not answer"
 _STARTED = 1 << 1 | 1 << 2
 _FLAGS = {
     1 << 0: "elects a primary",
@@ -71,26 +71,28 @@ def inspect_cluster(ask: Ask, addresses: list[str], seen: ClusterMap) -> Inspect
         seen: The last map that was whole.
     """
     began = time.monotonic()
-    maps = (request_map(ask, address) for address in addresses)
-    nodes = next((found for found in maps if found), None)
+    maps = ((address, request_map(ask, address)) for address in addresses)
+    proxy, nodes = next(((address, found) for address, found in maps if found), ("", None))
     if nodes is None:
         problem = f"no proxy answers at {', '.join(addresses)}"
         return Inspection(began, time.monotonic(), problem)
     targets = _expected(nodes, seen)
-    states = {
-        name: in_thread(lambda address: ask(f"{address}/v1/health", {"cii": "true"}), address)
+    asked = {address: in_thread(partial(_ask_state, ask), address) for address in targets.values()}
+    states = {address: state.result() for address, state in asked.items()}
+    troubles = {
+        f"target {name} at {address}": _trouble_of_target(name, states[address], nodes)
         for name, address in targets.items()
     }
-    troubles = {name: _trouble_of(name, state.result(), nodes) for name, state in states.items()}
-    wrong = [
-        f"target {name} at {targets[name]} {trouble}"
-        for name, trouble in troubles.items()
-        if trouble
-    ]
-    problem = f"{', '.join(wrong)}; {len(targets) - len(wrong)} of {len(targets)} targets are ready"
-    silent = {targets[name] for name, trouble in troubles.items() if trouble == _SILENT}
-    ended = time.monotonic()
-    return Inspection(began, ended, problem if wrong else "", nodes, frozenset(silent))
+    ready = list(troubles.values()).count("")
+    troubles[f"proxy at {proxy}"] = _trouble_of(_ask_state(ask, proxy), nodes)
+    wrong = ", ".join(f"{node} {trouble}" for node, trouble in troubles.items() if trouble)
+    problem = f"{wrong}; {ready} of {len(targets)} targets are ready" if wrong else ""
+    silent = frozenset(address for address, state in states.items() if state is None)
+    return Inspection(began, time.monotonic(), problem, nodes, silent)
+
+
+def _ask_state(ask: Ask, address: str) -> Any:
+    return ask(f"{address}/v1/health", {"cii": "true"})
 
 
 def _expected(nodes: ClusterMap, seen: ClusterMap) -> dict[str, str]:
@@ -100,16 +102,21 @@ def _expected(nodes: ClusterMap, seen: ClusterMap) -> dict[str, str]:
     return {name: address for name, address in targets.items() if name not in nodes.leaving}
 
 
-def _trouble_of(name: str, state: Any, nodes: ClusterMap) -> str:
+def _trouble_of_target(name: str, state: Any, nodes: ClusterMap) -> str:
     """Return what is wrong with a target; empty if nothing is."""
+    if state is not None and name not in nodes.targets:
+        return "is not in the cluster's map"
+    return _trouble_of(state, nodes)
+
+
+def _trouble_of(state: Any, nodes: ClusterMap) -> str:
+    """Return what is wrong with a node; empty if nothing is."""
     try:
         flags, version = int(state["flags"]), int(state["smap"]["version"])
     except (KeyError, TypeError, ValueError):
-        return _SILENT
-    if name not in nodes.targets:
-        return "is not in the cluster's map"
+        return "does not answer"
     if flags & _STARTED != _STARTED:
         return "has not started yet"
     if version != nodes.version:
-        return f"has map {version} of the cluster, and its proxy {nodes.version}"
+        return f"has map {version} of the cluster, where its proxy has {nodes.version}"
     return next((words for flag, words in _FLAGS.items() if flags & flag), "")

@@ -26,7 +26,7 @@ _PASSING = (
 # A node that is busy, not ready, or in trouble.
 _BUSY = (429, 500, 502, 503, 504)
 # What is answered so is no matter of how the cluster is.
-_CERTAIN = (401, 403, 409, 416)
+_CERTAIN = (401, 403, 416)
 
 
 def judge(
