@@ -141,7 +141,7 @@ class _Session(requests.Session):
             if verdict == "answered":
                 self.patience.saw_answer()
             elif verdict != "final":
-                if verdict == "busy" and is_from(address, outcome):
+                if is_from(address, outcome):
                     self.patience.fail_over(address)
                 if attempts.failed(is_refused=verdict == "doubtful"):
                     continue
