@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import fsspec
 import pytest
 from aistore.sdk import Bucket
 from fsspec.callbacks import Callback
+from fsspec.core import OpenFile
 
 from aisdatapipes import Settings, errors
 from aisdatapipes.filesystem import AISFileSystem
@@ -338,6 +340,9 @@ def test_buckets_of_a_cloud(moto: MotoS3) -> None:
         fs = AISFileSystem(cluster.endpoint, provider="s3")
         assert fs.ls("coco/train", detail=False) == ["coco/train/1.txt", "coco/train/big"]
         assert fs.cat("coco/train/1.txt") == b"one"
+        options = {"provider": "aws", "endpoint": cluster.endpoint}
+        with cast("OpenFile", fsspec.open("ais://coco/train/1.txt", **options)) as file:
+            assert file.read() == b"one"
         with fs.open("coco/train/big") as file:
             file.seek(500_000)
             assert file.read(3) == bytes([32, 33, 34])
