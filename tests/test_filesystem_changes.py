@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import fsspec
 import pytest
@@ -245,6 +247,36 @@ def test_a_compressed_file_is_there_when_it_is_closed(
     assert gzip.decompress(fs.cat(path)) == text.encode()
     with fs.open(path, "rt", compression="infer") as file:
         assert file.read() == text
+
+
+def test_an_archive_that_is_not_finished_is_not_there(fs: AISFileSystem, top: str) -> None:
+    """Zip and tar end their files also after an exception; the old object stays all the same."""
+    path = f"{top}/archive"
+    fs.pipe(path, b"old")
+
+    def write(kind: Callable[[Any], Any], fails: bool) -> None:
+        with fs.open(path, "wb") as file, kind(file) as archive:
+            add = archive.write if isinstance(archive, zipfile.ZipFile) else archive.add
+            add(__file__, "one")
+            if fails:
+                raise KeyError
+
+    def as_zip(file: Any) -> zipfile.ZipFile:
+        return zipfile.ZipFile(file, "w")
+
+    def as_tar(file: Any) -> tarfile.TarFile:
+        return tarfile.open(fileobj=file, mode="w|")
+
+    for kind in (as_zip, as_tar):
+        with pytest.raises(KeyError):
+            write(kind, fails=True)
+    assert fs.cat(path) == b"old"
+    write(as_zip, fails=False)
+    with fs.open(path) as file:
+        assert zipfile.ZipFile(file).read("one") == Path(__file__).read_bytes()
+    write(as_tar, fails=False)
+    with fs.open(path) as file, tarfile.open(fileobj=file) as archive:
+        assert archive.getnames() == ["one"]
 
 
 def test_a_transaction_is_of_all_writes(fs: AISFileSystem, top: str, tmp_path: Path) -> None:
