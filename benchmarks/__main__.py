@@ -20,7 +20,7 @@ from benchmarks.runner import measure_all
 from benchmarks.table import format_table
 
 _PACKAGES = ("aisdatapipes", "aistore", "torch", "torchdata", "webdataset", "s3fs")
-_PACKAGES += ("s3torchconnector", "fsspec", "multi-storage-client", "pyarrow")
+_PACKAGES += ("s3torchconnector", "fsspec", "multi-storage-client", "pyarrow", "ray")
 
 
 def main() -> None:

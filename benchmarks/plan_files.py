@@ -1,4 +1,4 @@
-"""The plan of the works that read and write files: by our filesystem, others and one by one."""
+"""The plan of the works that read and write files: by filesystems, one by one, by Ray."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ __all__ = ["FILE_BARS", "FILE_READERS", "FILE_WORKS"]
 _OURS, _S3FS, _MSC, _CURL = "AISFileSystem", "s3fs", "multi-storage-client", "curl"
 _ONE_BY_ONE = "AISFileSystem, one by one"
 _SDK = "SDK put_content"
+_RAY, _OUR_RAY = "Ray's read_binary_files, ais://", "our read_ais"
 _FEW: dict[str, Any] = {"data": "a third of the files"}
 _KINDS: dict[str, Any] = {
     _OURS: {"kind": "ours", "options": {"protocol": "ais"}},
@@ -34,6 +35,7 @@ FILE_WORKS = (
     Work("F7", "get of 1,000 small files", "files/s", "files", _S3FS),
     Work("F8", "cp -r of 1,000 small files", "files/s", "files", _ONE_BY_ONE),
     Work("F9", "One file of 256 MiB, written", "MiB/s", "written file", _SDK),
+    Work("F10", "3,000 small files, by Ray Data", "files/s", "files", _RAY),
 )
 
 FILE_READERS = (
@@ -50,6 +52,8 @@ FILE_READERS = (
     _reader("F8", _ONE_BY_ONE, "copy_one_by_one", yields_items=False, **_FEW),
     Reader("F9", _SDK, "sdk_objects:write"),
     *(_reader("F9", name, "write") for name in (_S3FS, _OURS)),
+    Reader("F10", _RAY, "ray_data:binary_files"),
+    Reader("F10", _OUR_RAY, "ray_data:objects", "ours"),
 )
 
 FILE_BARS = (
@@ -64,4 +68,5 @@ FILE_BARS = (
     Bar("F7", _OURS, "rate", 2, (_ONE_BY_ONE,)),
     Bar("F8", _OURS, "rate", 2, (_ONE_BY_ONE,)),
     Bar("F9", _OURS, "rate", 2, (_SDK,)),
+    Bar("F10", _OUR_RAY, "rate", 2, (_RAY,)),
 )

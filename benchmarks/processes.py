@@ -19,6 +19,7 @@ __all__ = ["ReaderError", "ReaderProcess", "late_endpoint"]
 _ROOT = Path(__file__).parent.parent
 # Where `make bench` puts the last SDK that torchdata's own pipes work with.
 _PAST = _ROOT / ".venv-peer"
+_END_S = 20.0
 
 
 class ReaderError(RuntimeError):
@@ -74,9 +75,12 @@ class ReaderProcess:
         return Run(**json.loads(self._hear()))
 
     def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.communicate()
+        """End its input, and the process with it: Ray ends in good order only."""
+        try:
+            self._process.communicate(timeout=_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
         self._errors.close()
 
     def _say(self, line: str) -> None:

@@ -50,8 +50,10 @@ class Training:
     def restore(self, checkpoint: Checkpoint | None) -> None:
         """Go on where a checkpoint was written, if there is one."""
         if checkpoint:
-            with checkpoint.as_directory() as folder:
-                saved = torch.load(Path(folder, "training.pt"))
+            # Not as_directory(), which the workers of a machine share: in Ray 2.60 one may remove
+            # the folder while another begins to use it.
+            with tempfile.TemporaryDirectory() as folder:
+                saved = torch.load(Path(checkpoint.to_directory(folder), "training.pt"))
             self.epoch = saved["epoch"]
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])

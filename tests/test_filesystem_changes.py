@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import os
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 import fsspec
 import pytest
 from aistore.sdk import Bucket
 from fsspec.callbacks import Callback
+from fsspec.core import OpenFile
 
 from aisdatapipes import Settings, errors
 from aisdatapipes.filesystem import AISFileSystem
@@ -245,6 +249,36 @@ def test_a_compressed_file_is_there_when_it_is_closed(
         assert file.read() == text
 
 
+def test_an_archive_that_is_not_finished_is_not_there(fs: AISFileSystem, top: str) -> None:
+    """Zip and tar end their files also after an exception; the old object stays all the same."""
+    path = f"{top}/archive"
+    fs.pipe(path, b"old")
+
+    def write(kind: Callable[[Any], Any], fails: bool) -> None:
+        with fs.open(path, "wb") as file, kind(file) as archive:
+            add = archive.write if isinstance(archive, zipfile.ZipFile) else archive.add
+            add(__file__, "one")
+            if fails:
+                raise KeyError
+
+    def as_zip(file: Any) -> zipfile.ZipFile:
+        return zipfile.ZipFile(file, "w")
+
+    def as_tar(file: Any) -> tarfile.TarFile:
+        return tarfile.open(fileobj=file, mode="w|")
+
+    for kind in (as_zip, as_tar):
+        with pytest.raises(KeyError):
+            write(kind, fails=True)
+    assert fs.cat(path) == b"old"
+    write(as_zip, fails=False)
+    with fs.open(path) as file:
+        assert zipfile.ZipFile(file).read("one") == Path(__file__).read_bytes()
+    write(as_tar, fails=False)
+    with fs.open(path) as file, tarfile.open(fileobj=file) as archive:
+        assert archive.getnames() == ["one"]
+
+
 def test_a_transaction_is_of_all_writes(fs: AISFileSystem, top: str, tmp_path: Path) -> None:
     """By open, pipe and put; what is in it is not seen before its end."""
     (tmp_path / "local").write_bytes(b"local")
@@ -338,6 +372,9 @@ def test_buckets_of_a_cloud(moto: MotoS3) -> None:
         fs = AISFileSystem(cluster.endpoint, provider="s3")
         assert fs.ls("coco/train", detail=False) == ["coco/train/1.txt", "coco/train/big"]
         assert fs.cat("coco/train/1.txt") == b"one"
+        options = {"provider": "aws", "endpoint": cluster.endpoint}
+        with cast("OpenFile", fsspec.open("ais://coco/train/1.txt", **options)) as file:
+            assert file.read() == b"one"
         with fs.open("coco/train/big") as file:
             file.seek(500_000)
             assert file.read(3) == bytes([32, 33, 34])

@@ -169,6 +169,8 @@ def test_a_closed_file_says_so(fs: AISFileSystem, path: str) -> None:
         fs.open(path, "r+b")
     with pytest.raises(ValueError, match="before the beginning"):
         fs.open(path).seek(-1)
+    with pytest.raises(ValueError, match="whence 7"):
+        fs.open(path).seek(0, 7)
 
 
 def test_a_folder_is_no_file(fs: AISFileSystem, path: str) -> None:
@@ -181,8 +183,22 @@ def test_a_folder_is_no_file(fs: AISFileSystem, path: str) -> None:
             read(f"{bucket}/nothing")
     with pytest.raises(IsADirectoryError):
         fs.open(f"{bucket}/x/", "wb")
-    with pytest.raises(errors.InvalidURLError, match="no object name"):
-        fs.open(bucket)
+
+
+def test_a_bucket_is_no_file(fs: AISFileSystem, path: str) -> None:
+    """To read, to write, to remove: a bucket is a folder."""
+    bucket = path.partition("/")[0]
+    calls = [
+        *(fs.open, fs.cat_file, lambda path: fs.cat([path]), fs.rm_file, fs.touch),
+        lambda path: fs.open(path, "wb"),
+        lambda path: fs.cat_ranges([path], [0], [1], on_error="raise"),
+        lambda path: fs.put_file(__file__, path),
+        lambda path: fs.get_file(path, "never"),
+    ]
+    for call in calls:
+        for spelling in (bucket, f"ais://{bucket}", f"{bucket}/"):
+            with pytest.raises(IsADirectoryError, match=bucket):
+                call(spelling)
 
 
 def test_a_broken_connection_is_read_again(path: str, faults: FaultProxy) -> None:

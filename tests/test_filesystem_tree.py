@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import pytest
 from aistore.sdk import Bucket
 
@@ -48,6 +51,46 @@ def test_a_level_of_many_pages_is_whole(
     whole = fs.ls(top)
     monkeypatch.setattr("aisdatapipes.listing.folders._FEW", 2)
     assert fs.ls(top) == whole
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_levels_are_those_of_their_names(
+    fs: AISFileSystem,
+    ais_bucket: Bucket,
+    put_object: PutObject,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However much of what is below is looked at, and whatever folders are left over."""
+    chance = random.Random(seed)
+    names = {"/".join(chance.choices("abc!.-0", k=chance.randint(1, 4))) for _ in range(40)}
+    names = {name for name in names if "/./" not in f"/{name}/"}
+    names = {name for name in names if not any(one.startswith(f"{name}/") for one in names)}
+    for name in names:
+        put_object(ais_bucket, name, b"x")
+    for gone in chance.sample(sorted(names), len(names) // 2):
+        ais_bucket.object(gone).delete()
+        names.remove(gone)
+    for few, worth, vain in itertools.product((1, 5, 1000), (0, 3, 200), (0, 25)):
+        for name, value in [("FEW", few), ("NAMES_PER_QUESTION", worth), ("NAMES_IN_VAIN", vain)]:
+            monkeypatch.setattr(f"aisdatapipes.listing.folders._{name}", value)
+        for top in ("", "a/", "!/", "0/"):
+            below = [name.removeprefix(top) for name in names if name.startswith(top)]
+            level = {f"{ais_bucket.name}/{top}{name.split('/')[0]}" for name in below}
+            if below:
+                assert fs.ls(f"{ais_bucket.name}/{top}", detail=False) == sorted(level)
+
+
+def test_many_folders_are_not_asked_for_one_by_one(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As names are listed much faster: only those that no page shows are, at least the ghosts."""
+    monkeypatch.setattr("aisdatapipes.listing.folders._FEW", 25)
+    for number in range(50):
+        put_object(ais_bucket, f"{number:02}/x", b"x")
+    ais_bucket.object("07/x").delete()
+    assert len(AISFileSystem(faults.endpoint).ls(ais_bucket.name)) == 49
+    assert len(faults.requests) <= 5  # two pages, the level, the ghost, and one to spare
 
 
 @pytest.mark.parametrize("few", [1000, 1])

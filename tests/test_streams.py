@@ -78,9 +78,14 @@ def test_it_reads_like_a_file(url: str, ais_cluster: LocalCluster, whole_object_
 
 
 def test_seeking_before_the_beginning_is_refused(url: str, ais_cluster: LocalCluster) -> None:
-    """A negative position is a `ValueError`, as with other files."""
+    """A negative position is a `ValueError`, as with other files; a strange `whence` too."""
     with open_url(url, ais_cluster.endpoint) as stream, pytest.raises(ValueError, match="-1"):
         stream.seek(-1 - len(DATA), io.SEEK_END)
+    with (
+        open_url(url, ais_cluster.endpoint) as stream,
+        pytest.raises(ValueError, match=r"whence.*7"),
+    ):
+        stream.seek(0, 7)
 
 
 def test_small_objects_are_in_memory(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import io
@@ -9,7 +10,7 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import fsspec
@@ -191,6 +192,72 @@ def leave_stack(file: WritableFile) -> None:
         raise KeyError
 
 
+class _AsyncWriter:
+    """Closes a file as a library for asyncio does."""
+
+    def __init__(self, file: WritableFile) -> None:
+        self._file = file
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.sleep(0)
+        self._file.close()
+
+
+def leave_async(file: WritableFile) -> None:
+    """Leave a block of ``async with``."""
+
+    async def leave() -> None:
+        async with _AsyncWriter(file):
+            raise KeyError
+
+    asyncio.run(leave())
+
+
+def leave_async_generator(file: WritableFile) -> None:
+    """Leave the block of an asynchronous function that closes in ``finally``."""
+
+    @contextlib.asynccontextmanager
+    async def closing() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            file.close()
+
+    async def leave() -> None:
+        async with closing():
+            raise KeyError
+
+    asyncio.run(leave())
+
+
+def leave_cancelled(file: WritableFile) -> None:
+    """Leave a block of ``async with`` whose end is cancelled while it waits."""
+
+    class Waiting(_AsyncWriter):
+        async def __aexit__(self, *_: object) -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                self._file.close()
+
+    async def block() -> None:
+        async with Waiting(file):
+            raise KeyError
+
+    async def leave() -> None:
+        task = asyncio.create_task(block())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        raise KeyError
+
+    asyncio.run(leave())
+
+
 LEAVING = [
     leave_open_file,
     leave_open_text,
@@ -200,6 +267,9 @@ LEAVING = [
     leave_buffer,
     leave_generator,
     leave_stack,
+    leave_async,
+    leave_async_generator,
+    leave_cancelled,
 ]
 
 
@@ -215,6 +285,25 @@ def test_others_that_close_it_after_an_exception_commit_nothing(
         leave(file)
     file.close()
     assert_unchanged(bucket)
+
+
+def test_a_good_end_of_an_asynchronous_block_commits(bucket: Bucket) -> None:
+    """Also inside a block that is left by an exception."""
+
+    async def write() -> None:
+        async with _AsyncWriter(file := open_file(bucket)):
+            file.write(b"new")
+
+    async def write_in_handler() -> None:
+        try:
+            {}["missing"]
+        except KeyError:
+            await write()
+
+    for act in (write, write_in_handler):
+        asyncio.run(act())
+        assert content_of(bucket, "a") == b"new"
+        bucket.object("a").delete()
 
 
 def test_closing_on_purpose_after_an_exception_commits(bucket: Bucket) -> None:

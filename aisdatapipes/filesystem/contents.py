@@ -14,7 +14,7 @@ from fsspec.utils import isfilelike
 
 from aisdatapipes.errors import AISPipeError, ClusterError, IsFolderError, ObjectNotFoundError
 from aisdatapipes.filesystem.readable_file import ReadableFile
-from aisdatapipes.filesystem.transfers import TransferPlan, save
+from aisdatapipes.filesystem.transfers import TransferPlan, pour, save
 from aisdatapipes.filesystem.tree import FolderTree
 from aisdatapipes.metrics.counters import Counters, SharedCounters, counting
 from aisdatapipes.reading.options import ReadOptions
@@ -143,12 +143,14 @@ class Contents(FolderTree):
             outfile: An open file, instead of `lpath`.
             **kwargs: Without effect.
         """
-        file = outfile if outfile is not None else lpath
-        if isfilelike(file):
-            super().get_file(rpath, file, callback=cast("Any", callback))
-            return
+        target = outfile if outfile is not None else lpath
         with self._folder_named(rpath):
-            self._save(Outcome(rpath, open_object(self.request_for(rpath))), lpath, callback)
+            file = open_object(self.request_for(rpath))
+            if isfilelike(target):
+                with file:
+                    pour(file, size_of(file), target, callback)
+            else:
+                save(file, size_of(file), target, callback)
 
     def get(
         self,
@@ -187,12 +189,9 @@ class Contents(FolderTree):
 
     def _save_one(self, outcome: Outcome[str], target: str, callback: Callback) -> None:
         with callback.branched(outcome.item, target) as child:
-            self._save(outcome, target, child)
+            file = outcome.result()
+            save(file, size_of(file), target, child)
         callback.relative_update(1)
-
-    def _save(self, outcome: Outcome[str], target: str, callback: Callback) -> None:
-        file = outcome.result()
-        save(file, size_of(file), target, callback)
 
     def _outcomes(self, paths: Sequence[str]) -> Iterator[Outcome[str]]:
         """Yield every object, open, ahead of the consumer."""

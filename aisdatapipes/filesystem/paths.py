@@ -51,19 +51,21 @@ class BucketPaths(AbstractFileSystem, metaclass=InstanceCache):
         """Return the request for an object; sends none.
 
         Raises:
+            IsFolderError: It is a bucket.
             InvalidURLError: There can be no object of that name.
         """
-        path = self.plain(path)
         url = self.url_for(path)
         if not url.name:
-            parse_object_url(f"{self.provider}://{path}")
+            raise IsFolderError(
+                f"{path!r} is the path of a bucket: name an object in it, bucket/name"
+            )
         return ObjectRequest(url, self.endpoint, self.settings)
 
     def request_to_write(self, path: str) -> ObjectRequest:
         """Return the request for an object that is to be written; sends none.
 
         Raises:
-            IsFolderError: The path ends in a slash, which fsspec takes away.
+            IsFolderError: It is a bucket, or ends in a slash, which fsspec takes away.
             InvalidURLError: There can be no object of that name.
         """
         if os.fspath(path).endswith("/"):

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from aisdatapipes.filesystem.quiet_exit import OTHER_THREADS
+from aisdatapipes.reading.seeking import sought_position
 from aisdatapipes.reading.windows import WindowedObject
 
 if TYPE_CHECKING:
@@ -76,11 +77,9 @@ class ReadableFile(io.BufferedIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Go to a position, for the next read of this thread; nothing is requested before that."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"cannot seek to {base + offset}, before the beginning of {self.path}")
-        self._position = self._sought[threading.get_ident()] = base + offset
-        return base + offset
+        position = sought_position(offset, whence, self.tell(), self.size, self.path)
+        self._position = self._sought[threading.get_ident()] = position
+        return position
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read up to `size` bytes, fewer only at the end; all that is left if it is negative."""

@@ -21,7 +21,7 @@ from fsspec.callbacks import Callback
 
 from aisdatapipes.filesystem.tree import FolderTree
 
-__all__ = ["TransferPlan", "at_a_time", "save"]
+__all__ = ["TransferPlan", "at_a_time", "pour", "save"]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -87,7 +87,7 @@ class TransferPlan:
     def objects(self, path: Any, *, recursive: bool, maxdepth: int | None) -> list[str]:
         """Return the paths that are meant, without folders."""
         paths = self.expand_path(path, recursive=recursive, maxdepth=maxdepth)
-        return [one for one in paths if self._kinds.get(one) != "directory"]
+        return sorted(_shown(one) for one in paths if self._kinds.get(one) != "directory")
 
     def get_file(self, source: Any, target: Any, **kwargs: Any) -> None:
         """Note it."""
@@ -113,12 +113,13 @@ class TransferPlan:
         return list(found)
 
     def glob(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what a pattern means."""
+        """Return what a pattern means, as literal names: fsspec expands what it gets once more."""
         is_known = path in self._patterns
         glob = partial(AbstractFileSystem.glob, self._fs) if is_known else self._fs.glob
         infos: Any = glob(path, *args, **{**kwargs, "detail": True})
-        self._kinds.update((name, info["type"]) for name, info in infos.items())
-        return list(infos)
+        found = {name.translate(_MARKS): info["type"] for name, info in infos.items()}
+        self._kinds |= found
+        return list(found)
 
     def isdir(self, path: str) -> bool:
         """Whether there is a folder."""
@@ -171,15 +172,20 @@ def save(file: IO[bytes], size: int, target: str, callback: Callback) -> None:
     unfinished = (
         path if is_special else path.with_name(f".{path.name[:_NAME_CHARS]}.{uuid4().hex[:8]}.part")
     )
-    callback.set_size(size)
     try:
         with file, unfinished.open("wb") as written:
-            while piece := file.read(_PIECE_BYTES):
-                written.write(piece)
-                callback.relative_update(len(piece))
+            pour(file, size, written, callback)
         if not is_special:
             unfinished.replace(path)
     except BaseException:
         if not is_special:
             unfinished.unlink(missing_ok=True)
         raise
+
+
+def pour(file: IO[bytes], size: int, written: IO[bytes], callback: Callback) -> None:
+    """Write all of an open file, so many bytes, to another one; a callback is told of them."""
+    callback.set_size(size)
+    while piece := file.read(_PIECE_BYTES):
+        written.write(piece)
+        callback.relative_update(len(piece))

@@ -49,6 +49,9 @@ _CLOUD_PART_BYTES = 5 * 2**20
 """What S3 and its like want of every part but the last."""
 
 _WITH_EXCEPT_START = dis.opmap["WITH_EXCEPT_START"]
+# No further behind it, with ``async with``, is what waits: YIELD_FROM, SEND, YIELD_VALUE or RESUME.
+# With a plain ``with`` nothing that calls is as near.
+_AWAITING_BYTES = 12
 
 
 class _State(Enum):
@@ -385,6 +388,6 @@ def _is_left_by_exception(known: BaseException | None) -> bool:
 
 
 def _is_leaving_with(frame: FrameType) -> bool:
-    """Whether it is in the call of an ``__exit__``, also one of C, that gets an exception."""
-    code = frame.f_code.co_code
-    return frame.f_lasti >= 0 and code[frame.f_lasti] == _WITH_EXCEPT_START
+    """Whether it is in an ``__exit__``, also one of C, or ``__aexit__`` that gets an exception."""
+    begin = max(0, frame.f_lasti - _AWAITING_BYTES)
+    return _WITH_EXCEPT_START in frame.f_code.co_code[begin : frame.f_lasti + 1 : 2]

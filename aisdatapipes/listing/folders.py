@@ -6,9 +6,12 @@ a ghost is no folder here, as it holds nothing, and as nobody could have made it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
+
+from aistore.sdk.types import BucketList
 
 from aisdatapipes.client.connection import bucket_for
 from aisdatapipes.client.settings import Settings
@@ -19,6 +22,8 @@ from aisdatapipes.urls import ParsedURL
 __all__ = ["Folder"]
 
 _FEW = 1000  # names that are listed to know what is in a folder, before it is listed by levels
+_NAMES_PER_QUESTION = 200  # that are listed in the time that it takes to ask for one folder
+_NAMES_IN_VAIN = 25  # for each folder, that are listed at most before it pays
 _CONCURRENCY = 8
 
 
@@ -55,15 +60,15 @@ class Folder:
         Raises:
             BucketNotFoundError: The cluster has no such bucket.
         """
-        listing = self._listing(_FEW)
-        page = next(listing.pages(self.url.name))
+        pages = self._listing(_FEW).pages(self.url.name)
+        page = next(pages)
         if not page.continuation_token:
             return self._right_in([(entry.n, entry.s) for entry in page.entries])
-        found = [(entry.n, entry.s) for entry in listing.entries_of_level(self.url.name)]
-        folders = [name for name, _ in found if name.endswith("/") and name != self.url.name]
-        with ThreadPoolExecutor(_CONCURRENCY) as pool:
-            are_there = dict(zip(folders, pool.map(self._holds, folders), strict=True))
-        return self._right_in([one for one in found if are_there.get(one[0], True)])
+        entries = self._listing().entries_of_level(self.url.name)
+        found = [(entry.n, entry.s) for entry in entries]
+        folders = {name for name, _ in found if name.endswith("/") and name != self.url.name}
+        ghosts = self._ghosts(folders, chain([page], pages))
+        return self._right_in([one for one in found if one[0] not in ghosts])
 
     def is_there(self) -> bool:
         """Whether there is any object in it.
@@ -73,23 +78,48 @@ class Folder:
         """
         return self._holds(self.url.name)
 
+    def _ghosts(self, folders: set[str], pages: Iterable[BucketList]) -> set[str]:
+        """Return those of the folders of this level that hold nothing.
+
+        What is on a page is there. What is on none may be there too, as pages lose names, or as
+        they end early here: each of these folders is asked for, which takes as long as to list
+        some hundred names. So pages are read as long as they show more folders than that.
+
+        Args:
+            folders: Their names.
+            pages: Names of objects at all levels, lazily.
+        """
+        unseen, listed = set(folders), 0
+        for page in pages:
+            unseen.difference_update(self._child_of(entry.n) for entry in page.entries)
+            listed += len(page.entries)
+            worth = _NAMES_PER_QUESTION * (len(folders) - len(unseen))
+            if not unseen or listed > worth + _NAMES_IN_VAIN * len(folders):
+                break
+        asked = list(unseen)
+        with ThreadPoolExecutor(_CONCURRENCY) as pool:
+            answers = zip(asked, pool.map(self._holds, asked), strict=True)
+            return {name for name, holds in answers if not holds}
+
+    def _child_of(self, name: str) -> str:
+        """Return the folder of this level that an object is in; empty if it is in none."""
+        return name[: name.find("/", len(self.url.name)) + 1]
+
     def _right_in(self, entries: list[tuple[str, int]]) -> list[tuple[str, int]]:
         """Return the entries of the level that some names are of."""
-        start = len(self.url.name)
         level: dict[str, int] = {}
         for name, size in entries:
-            slash = name.find("/", start)
-            if slash < 0 and len(name) > start:
+            if folder := self._child_of(name):
+                level[folder] = 0
+            elif name != self.url.name:
                 level[name] = size
-            elif slash >= 0:
-                level[name[: slash + 1]] = 0
         return sorted(level.items())
 
     def _holds(self, prefix: str) -> bool:
         entries = self._listing(1).entries(prefix)
         return any(entry.n.startswith(prefix) for entry in entries)
 
-    def _listing(self, page_size: int) -> PagedListing:
+    def _listing(self, page_size: int = 0) -> PagedListing:
         bucket = bucket_for(self.url, self.endpoint, self.settings)
         url = replace(self.url, name="")
         return PagedListing(bucket, url, self.endpoint, page_size, "name,size")

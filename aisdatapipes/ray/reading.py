@@ -113,8 +113,9 @@ def read_ais_samples(
     """Make a dataset of the samples in tar shards, in WebDataset's form.
 
     A row has ``__key__``, ``__url__``, which is that of its shard, and a column of bytes for each
-    extension, null where a sample has no such file. A task reads whole shards, each once and
-    forward: so there are no more tasks than shards.
+    extension. Where a sample has no such file it is null, or not there in what comes of a task
+    whose samples all lack it; where Ray joins those with others, it is null. A task reads whole
+    shards, each once and forward: so there are no more tasks than shards.
 
     Args:
         urls: The shards; see `read_ais`.

@@ -12,6 +12,7 @@ from aisdatapipes.metrics.counters import counting, current_counters
 from aisdatapipes.reading.checksums import Checksum
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
+from aisdatapipes.reading.seeking import sought_position
 from aisdatapipes.reading.version import ObjectVersion
 
 __all__ = ["RangedObject"]
@@ -58,10 +59,8 @@ class RangedObject(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move; nothing is requested before the next read."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"cannot seek to {base + offset}, before the object's beginning")
-        self._position = base + offset
+        label = self._request.label
+        self._position = sought_position(offset, whence, self._position, self.size, label)
         return self._position
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]

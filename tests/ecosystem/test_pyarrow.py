@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import fsspec
@@ -14,7 +13,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from support.fault_rules import Rule, Take
+from ecosystem.measured import Measured
 
 if TYPE_CHECKING:
     from aistore.sdk import Bucket
@@ -24,19 +23,6 @@ if TYPE_CHECKING:
     from support.faults import FaultProxy
 
 COLUMNS = [f"c{number:02d}" for number in range(20)]
-
-
-@dataclass(frozen=True, eq=False)
-class Measured(Rule):
-    """Passes everything on, and measures the bodies of the answers."""
-
-    sizes: list[int] = field(default_factory=list)
-
-    async def body(self, chunks: AsyncIterator[bytes], take: Take) -> AsyncIterator[bytes]:  # noqa: ARG002
-        """Pass it on."""
-        async for chunk in chunks:
-            self.sizes.append(len(chunk))
-            yield chunk
 
 
 def wide(rows: int) -> pa.Table:

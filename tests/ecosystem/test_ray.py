@@ -11,10 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from aistore.sdk import Bucket
+from pyarrow.fs import FSSpecHandler, PyFileSystem
 from ray.data import DataContext, Dataset
 from ray.exceptions import RayTaskError
 
 from aisdatapipes import Manifest, ReadOptions, Settings, errors
+from aisdatapipes.filesystem import AISFileSystem
 from aisdatapipes.ray import read_ais, read_ais_samples
 from aisdatapipes.testing import LocalCluster
 from benchmarks.storing import Store
@@ -183,6 +185,22 @@ def test_samples_of_different_files(
     assert rows.pop("__key__") == ["a", "b"]
     there = {name: [one if isinstance(one, bytes) else None for one in rows[name]] for name in rows}
     assert there == {"jpg": [b"1", None], "cls": [b"2", b"3"], "png": [None, b"4"]}
+
+
+def test_samples_are_written_as_they_were_read(
+    ais_bucket: Bucket, put_object: PutObject, ais_cluster: LocalCluster
+) -> None:
+    """Ray's own writer, over the filesystem, makes shards of the same samples."""
+    url, endpoint = f"ais://{ais_bucket.name}", ais_cluster.endpoint
+    files = [member("a.jpg", b"1"), member("a.cls", b"7"), member("b.cls", b"8")]
+    put_object(ais_bucket, "in/0.tar", pack(files))
+    filesystem = PyFileSystem(FSSpecHandler(AISFileSystem(endpoint=endpoint)))
+    read_ais_samples(f"{url}/in/", endpoint=endpoint).write_webdataset(
+        f"{ais_bucket.name}/out", filesystem=filesystem, encoder=None
+    )
+    rows = rows_of(read_ais_samples(f"{url}/out/", endpoint=endpoint))
+    found = {row["__key__"]: (row.get("jpg"), row["cls"]) for row in rows}
+    assert found == {"a": (b"1", b"7"), "b": (None, b"8")}
 
 
 def test_nothing_to_read(ais_bucket: Bucket, ais_cluster: LocalCluster) -> None:

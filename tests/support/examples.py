@@ -25,7 +25,7 @@ TORCHRUN = (
 
 ARGUMENTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "ray_data.py": ((), ("ais://digits/",)),
-    "ray_train.py": ((), ("ais://digits/", "{folder}/runs", "--epochs=2")),
+    "ray_train.py": ((), ("ais://digits/", "fsspec+ais://runs/all", "--epochs=2")),
     "train_ddp.py": (TORCHRUN, ("ais://digits/", "{folder}/digits.pt", "--epochs=2")),
 }
 """What comes before and behind the name of each."""
@@ -43,7 +43,7 @@ def environment_for(endpoint: str) -> dict[str, str]:
 
 
 def run_all(endpoint: str) -> None:
-    """Run every example; a cluster at `endpoint` has the digits.
+    """Run every example; a cluster at `endpoint` has the digits and a bucket ``runs``.
 
     Raises:
         CalledProcessError: One failed.
@@ -61,4 +61,5 @@ def run_all(endpoint: str) -> None:
 if __name__ == "__main__":
     with LocalCluster() as cluster:
         store_digits(cluster.client().bucket("digits").create())
+        cluster.client().bucket("runs").create()
         run_all(cluster.endpoint)

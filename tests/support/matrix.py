@@ -23,14 +23,21 @@ from aisdatapipes.testing.binary import aistore_version
 
 ROOT = Path(__file__).parents[2]
 
-# Quick, and about what differs between stacks: torch, torchdata, the SDK's own dependencies.
+# Quick, and about what differs between stacks: torch, torchdata, fsspec, Python's byte code, the
+# SDK's own dependencies. fsspec's own suites are not: its older releases have fewer of them.
 TESTS = [
     "test_dataloader",
     "test_datapipes",
     "test_datasets_iter",
     "test_datasets_map",
+    "test_filesystem_changes",
+    "test_filesystem_instances",
+    "test_filesystem_law",
+    "test_filesystem_reading",
+    "test_filesystem_tree",
     "test_layers",
     "test_nodes",
+    "test_quiet_exit",
     "test_registration",
     "test_resume",
     "test_samples",
@@ -38,6 +45,8 @@ TESTS = [
     "test_stack",
     "test_tar",
     "test_tar_loader",
+    "test_transaction",
+    "test_writable_file",
 ]
 # What the tests need beside what the wheel brings along.
 TOOLS = [
@@ -46,6 +55,7 @@ TOOLS = [
     "filelock",
     "flask",
     "hypothesis",
+    "moto[server]",
     "pillow",
     "pytest",
     "pytest-timeout",
