@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,9 @@ from benchmarks.plan import BARS, READERS, WORKS
 from benchmarks.results import judge, to_json
 from benchmarks.runner import measure_all
 from benchmarks.table import format_table
+from benchmarks.works import Work
+
+__all__ = ["main", "works_of"]
 
 _PACKAGES = ("aisdatapipes", "aistore", "torch", "torchdata", "webdataset", "s3fs")
 _PACKAGES += ("s3torchconnector", "fsspec", "multi-storage-client", "pyarrow", "ray")
@@ -27,9 +31,8 @@ def main() -> None:
     """Run the benchmark as the command line says."""
     options = _parser().parse_args()
     begin = time.monotonic()
-    works = [work for work in WORKS if work.letter in options.works]
     scale = SMALL if options.small else FULL
-    rows = list(measure_all(works, READERS, scale, options.rounds))
+    rows = list(measure_all(options.works, READERS, scale, options.rounds))
     verdicts = judge(rows, BARS)
     machine = _machine() | {"minutes": round((time.monotonic() - begin) / 60, 1)}
     results = json.dumps(to_json(rows, verdicts, machine), indent=1)
@@ -41,13 +44,28 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     letters = "".join(dict.fromkeys(work.letter for work in WORKS))
-    parser.add_argument("--works", default=letters, help=f"letters of works (default: {letters})")
+    parser.add_argument(
+        "--works", type=works_of, default=letters, help=f"as F for all of F, or AF2F5 ({letters})"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="turns of each reader (default: 3)")
     parser.add_argument("--small", action="store_true", help="little data, to try it out")
     parser.add_argument(
         "--output", type=Path, default=Path(__file__).parent, help="folder of the results"
     )
     return parser
+
+
+def works_of(text: str) -> list[Work]:
+    """Return the works that a text like ``AF2F5`` names.
+
+    Raises:
+        ArgumentTypeError: There is no such work.
+    """
+    codes = re.findall("[A-Z][0-9]*", text)
+    known = {name for work in WORKS for name in (work.code, work.letter)}
+    if not codes or "".join(codes) != text or not known.issuperset(codes):
+        raise argparse.ArgumentTypeError(f"there is no work {text!r}: give some of {sorted(known)}")
+    return [work for work in WORKS if not {work.code, work.letter}.isdisjoint(codes)]
 
 
 def _machine() -> dict[str, Any]:

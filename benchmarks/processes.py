@@ -36,6 +36,8 @@ class ReaderProcess:
     """
 
     def __init__(self, function: str, job: Job, *, is_of_the_past: bool = False) -> None:
+        # It is killed at its end, and so cannot remove what it leaves there.
+        self._folder = tempfile.TemporaryDirectory(prefix="aisdatapipes-bench-")
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", function],
@@ -44,7 +46,7 @@ class ReaderProcess:
             stderr=self._errors,
             text=True,
             cwd=_ROOT,
-            env=_environment(is_of_the_past),
+            env={**_environment(is_of_the_past), "TMPDIR": self._folder.name},
         )
         self._questions = cast("IO[str]", self._process.stdin)
         self._answers = cast("IO[str]", self._process.stdout)
@@ -82,6 +84,7 @@ class ReaderProcess:
             self._process.kill()
             self._process.communicate()
         self._errors.close()
+        self._folder.cleanup()
 
     def _say(self, line: str) -> None:
         with suppress(BrokenPipeError):  # why it ended is heard next

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import tempfile
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks.__main__ import works_of
 from benchmarks.chart import draw_chart
 from benchmarks.data import SMALL
 from benchmarks.job import Job, Run
@@ -96,7 +100,13 @@ def test_every_bar_is_about_readers_that_there_are() -> None:
 
 
 @pytest.fixture(scope="module")
-def measured() -> list[Row]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where temporary files are made meanwhile."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def measured(folder: Path) -> list[Row]:
     """A small run of two works: real processes and one real cluster, whose answers are late once.
 
     Of the second work there is one of several with the letter F.
@@ -113,7 +123,10 @@ def measured() -> list[Row]:
     ]
     late = Work("A", "Small objects", "objects/s", "objects", "GetBatch", delay_s=0.05)
     files = next(work for work in WORKS if work.code == "F7")
-    return list(measure_all([late, files], readers, SMALL, rounds=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)
+        return list(measure_all([late, files], readers, SMALL, rounds=1))
 
 
 def test_two_readers_read_a_small_bucket_from_far_away(measured: list[Row]) -> None:
@@ -123,6 +136,28 @@ def test_two_readers_read_a_small_bucket_from_far_away(measured: list[Row]) -> N
     assert ours.runs[0].size == ours.job.size < batch.runs[0].size
     assert min(ours.first_item_s, batch.first_item_s) > 0.05
     assert (broken.runs, "none" in broken.error) == ([], True)
+
+
+def test_nothing_is_left_of_the_readers(measured: list[Row], folder: Path) -> None:
+    """What they keep in temporary files, as those that `get` copies, is removed with them."""
+    assert measured
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [("AF2", {"A", "F2"}), ("F", {f"F{number}" for number in range(1, 10)})],
+)
+def test_works_are_chosen_by_letter_or_code(text: str, codes: set[str]) -> None:
+    """A letter is for all works that have it."""
+    assert {work.code for work in works_of(text)} == codes
+
+
+@pytest.mark.parametrize("text", ["", "f2", "F10", "AZ"])
+def test_a_work_that_is_not_there(text: str) -> None:
+    """It is refused, not left out."""
+    with pytest.raises(argparse.ArgumentTypeError, match="no work"):
+        works_of(text)
 
 
 def test_files_are_read_by_our_filesystem(measured: list[Row]) -> None:

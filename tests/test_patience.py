@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
-from typing import Literal
+from typing import Any
 
 import pytest
 import requests
@@ -193,12 +193,12 @@ def test_what_is_skipped_is_what_was_out_of_reach(cluster: LocalCluster) -> None
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_worker_knows_what_its_parent_knows(
-    ais_bucket: Bucket, ais_cluster: LocalCluster, method: Literal["fork", "spawn"]
+    ais_bucket: Bucket, ais_cluster: LocalCluster, method: str
 ) -> None:
     """One that starts in an outage waits, as it knows that there was a cluster."""
     endpoint = resolve_endpoint(ais_cluster.endpoint)
     assert list(AISFileLister([f"ais://{ais_bucket.name}"], endpoint, allow_empty=True)) == []
-    context = get_context(method)
+    context: Any = get_context(method)
     here, there = context.Pipe()
     worker = context.Process(target=tell_known, args=(endpoint, there))
     worker.start()

@@ -51,6 +51,13 @@ def write(bucket: Bucket, faults: FaultProxy, data: bytes, retries: int = 2) -> 
         file.write(data)
 
 
+def test_the_proxy_is_asked_once_for_all_parts(bucket: Bucket, faults: FaultProxy) -> None:
+    """It has told which node has the upload; the parts that follow go there at once."""
+    write(bucket, faults, NEW)
+    assert (faults.count(ASK), faults.count(PUT)) == (1, 5)
+    assert content_of(bucket, "a") == NEW
+
+
 def each_part(make: Callable[[str], Rule]) -> list[Rule]:
     """Return the rule for the first, one, and the last part."""
     return [make(PART % number) for number in (1, 3, 5)]

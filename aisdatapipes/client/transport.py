@@ -212,6 +212,7 @@ class _Session(requests.Session):
             response = dispatch_hook("response", request.hooks, response, **options)
             target = self.get_redirect_target(response)
             if not target:
+                response.raw.url = url  # urllib3 knows the path only
                 return response
             response.raw.drain_conn()
             self.rebuild_method(request, response)

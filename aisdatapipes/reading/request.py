@@ -14,7 +14,7 @@ from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import InvalidURLError
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.metrics.counters import increment
-from aisdatapipes.reading.direct import request_target
+from aisdatapipes.reading.direct import request_range_of, request_target
 from aisdatapipes.types import ETLConfig, Object
 from aisdatapipes.urls import ParsedURL, is_utf8, parse_object_url
 
@@ -107,6 +107,21 @@ class ObjectRequest:
                 etl=cast("ETLConfig", self.etl),
             )
             return reader.raw()
+
+    def send_to(self, address: str, first_byte: int, last_byte: int) -> BaseHTTPResponse | None:
+        """Request a range of the node that has answered before, without asking the proxy again.
+
+        Args:
+            address: The URL of that answer.
+            first_byte: Where to begin.
+            last_byte: The last byte wanted, inclusive.
+
+        Returns:
+            The response with its body unread; None if `send` is to be used instead.
+        """
+        with translated_errors(self.url, self.endpoint):
+            bucket = bucket_for(self.url, self.endpoint, self.settings)
+            return request_range_of(bucket, address, first_byte, last_byte)
 
     def _request_target(self, etl: ETLCall) -> BaseHTTPResponse | None:
         """Request what an ETL makes: many small requests, which concurrency has to pay for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 
 from urllib3.response import BaseHTTPResponse
@@ -12,6 +13,9 @@ from aisdatapipes.reading.request import ObjectRequest
 __all__ = ["ObjectVersion", "is_other"]
 
 _CHECKSUM_CHARS = 16  # of a hexadecimal number: enough where nobody tries to deceive
+
+_KNOWN_S = 0.5
+"""How long the node that the proxy has named is asked without the proxy."""
 
 _HEADERS = ("Ais-Version", "Ais-Checksum-Value", "ETag", "Last-Modified")
 
@@ -33,6 +37,7 @@ class ObjectVersion:
     def __init__(self, request: ObjectRequest, response: BaseHTTPResponse) -> None:
         self.size = _size_of(response)
         self._request = request
+        self._note_address(response)
         self._marks = _marks_of(response)
         self._checksum_type = response.headers.get("Ais-Checksum-Type", "checksum")
 
@@ -49,16 +54,29 @@ class ObjectVersion:
     def request_range(self, first_byte: int, last_byte: int) -> BaseHTTPResponse:
         """Request a range of this very object, by its first and last byte.
 
+        It goes to the node that has answered before, but for a moment only: objects move when nodes
+        come and go, and old ones may be left behind. After that, and where the node fails, the
+        proxy has to say again which one it is.
+
         Raises:
             ObjectChangedError: There is another one now.
             AISPipeError: There is none, or the cluster serves no ranges of it.
         """
-        try:
-            response = self._request.send(first_byte, last_byte)
-        except IncompleteReadError:  # it ends before the range
-            raise self._changed() from None
+        response = None
+        if time.monotonic() < self._known_until_s:
+            response = self._request.send_to(self._address, first_byte, last_byte)
+        if response is None:
+            try:
+                response = self._request.send(first_byte, last_byte)
+            except IncompleteReadError:  # it ends before the range
+                raise self._changed() from None
+            self._note_address(response)
         self._check(response)
         return response
+
+    def _note_address(self, response: BaseHTTPResponse) -> None:
+        self._address = response.url or ""
+        self._known_until_s = time.monotonic() + _KNOWN_S
 
     def _check(self, response: BaseHTTPResponse) -> None:
         # A remote object that the cluster has just begun to cache has not all marks yet.

@@ -45,6 +45,7 @@ class MultipartUpload:
     def __init__(self, request: ObjectRequest) -> None:
         self._request = request
         self._is_untouchable = False
+        self._like = ""
         self._fields = {"uploadId": act(request, {"action": "mpt-upload"}, {}).text}
 
     def put(
@@ -66,7 +67,10 @@ class MultipartUpload:
         """
         fields = {**self._fields, "partNumber": str(number)}
         checksum = {_SHA256: hashlib.sha256(part).hexdigest()} if is_verified else {}
-        send_content(self._request, Content(part, len(part), stop), fields, checksum)
+        content = Content(part, len(part), stop)
+        # The node that has the parts before. If it is not the right one any more, the proxy sends
+        # the request to complete elsewhere, where nobody knows of this upload.
+        self._like = send_content(self._request, content, fields, checksum, self._like).url
 
     def complete(self, count: int) -> bool:
         """Make an object of all parts.

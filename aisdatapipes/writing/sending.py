@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from aistore.sdk.response_handler import AISResponseHandler
 from requests import Response
@@ -61,6 +61,7 @@ def send_content(
     content: Content,
     fields: Mapping[str, str],
     headers: Mapping[str, str] | None = None,
+    like: str = "",
 ) -> Response:
     """Send the content of an object, or a part of it, once.
 
@@ -69,6 +70,8 @@ def send_content(
         content: What to send.
         fields: More fields of the query: which part of which upload.
         headers: What else goes with it.
+        like: URL of an answer for another part, whose node has to get this one too; empty to let
+            the proxy say which node it is.
 
     Raises:
         IncompleteWriteError: The content itself cannot be read.
@@ -76,11 +79,7 @@ def send_content(
     """
     try:
         with written(request):
-            address = _address(request, "PUT", fields)
-            if _SIGNATURE in parse_qs(urlsplit(address).query):
-                # It is also of the length. The proxy is content to hear of it.
-                length = {"Content-Length": str(len(content)), "Connection": "close"}
-                address = _address(request, "PUT", fields, headers=length)
+            address = _other_part(like, fields) or _content_address(request, len(content), fields)
             return _send(request, "PUT", address, content if len(content) else b"", headers or {})
     except Exception as error:
         failure = content.failure
@@ -106,6 +105,28 @@ def act(request: ObjectRequest, action: dict[str, Any], fields: Mapping[str, str
     with written(request):
         address = _address(request, "POST", fields, json=action)
         return _send(request, "POST", address, json.dumps(action).encode(), _JSON)
+
+
+def _content_address(request: ObjectRequest, size: int, fields: Mapping[str, str]) -> str:
+    """Return where the cluster sends content of such a size to."""
+    address = _address(request, "PUT", fields)
+    if not _is_signed(address):
+        return address
+    # The signature is also of the length. The proxy is content to hear of it.
+    length = {"Content-Length": str(size), "Connection": "close"}
+    return _address(request, "PUT", fields, headers=length)
+
+
+def _other_part(like: str, fields: Mapping[str, str]) -> str:
+    """Return the address of one part by that of another; empty if only the proxy can tell it."""
+    if not like or _is_signed(like):
+        return ""
+    path, _, query = like.partition("?")
+    return f"{path}?{urlencode({**dict(parse_qsl(query)), **fields})}"
+
+
+def _is_signed(address: str) -> bool:
+    return _SIGNATURE in parse_qs(urlsplit(address).query)
 
 
 def _address(request: ObjectRequest, method: str, fields: Mapping[str, str], **asked: Any) -> str:
