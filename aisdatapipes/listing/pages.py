@@ -9,6 +9,7 @@ the cluster as the bytes that they were.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from aistore.sdk.const import (
@@ -26,7 +27,6 @@ from msgspec import MsgspecError, Raw, Struct, msgpack
 from requests import Response
 
 from aisdatapipes.client.connection import attempts_of
-from aisdatapipes.client.patience import ongoing_trouble
 from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import ClusterError
 from aisdatapipes.types import Bucket
@@ -56,16 +56,12 @@ def request_page(
     """
     action = ActionMsg(action=ACT_LIST, value=message.as_dict()).model_dump()
     is_text = all(map(is_utf8, (message.prefix, message.start_after, message.continuation_token)))
+    send = partial(_send if is_text else _send_bytes, bucket, action)
     attempts = attempts_of(bucket)
-    response = None
-    while response is None or (attempts and attempts.is_listed_again()):
-        with translated_errors(url, endpoint):
-            response = (_send if is_text else _send_bytes)(bucket, action)
-    if attempts and (trouble := ongoing_trouble(endpoint)):
-        raise ClusterError(
-            f"cannot list {url.bucket_url} at {endpoint} as a whole: {trouble.problem}: wait, or "
-            "raise Settings(outage_deadline_s=...), 0 to take what there is"
-        )
+    with translated_errors(url, endpoint):
+        response = send()
+        while attempts and not attempts.saw_page(partial(_parity, bucket)):
+            response = send()
     try:
         return _decoded(response)
     except MsgspecError:
@@ -73,6 +69,12 @@ def request_page(
             f"cannot list {url.bucket_url} at {endpoint}: its answer is no page of a listing; is "
             "it an AIStore cluster?"
         ) from None
+
+
+def _parity(bucket: Bucket) -> int:
+    """Return how many targets a bucket can lose without losing objects: erasure coding's slices."""
+    coding = json.loads(bucket.head().get("Ais-Bucket-Props") or "{}").get("ec") or {}
+    return int(coding.get("parity_slices") or 0) if coding.get("enabled") else 0
 
 
 def name_bytes(name: str) -> bytes:
