@@ -11,7 +11,7 @@ EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
 MINUTES ?= 20
 
-.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws lint format node bench clean
+.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults lint format node bench clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -55,6 +55,12 @@ test-matrix: $(READY)
 # The laws of the datasets in new random cases, for MINUTES; the first seed is the test's id.
 laws: $(READY)
 	@LAWS_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest -v tests/test_laws.py
+
+# What all readers deliver while nodes of a cluster die, stand still, come back and join: about
+# 15 minutes. It prints the table, and writes it to docs/faults.md and docs/faults.json.
+faults: $(READY)
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
+	@FAULTS=all $(VENV)/bin/python -m pytest --tb=short tests/test_outages.py
 
 # Silent when all is well, so that a test run's summary stays the last thing printed.
 lint: $(READY)

@@ -90,7 +90,7 @@ def test_a_stopped_target_leaves_the_map(trio: LocalCluster) -> None:
 
 def test_starting_what_runs_is_refused(trio: LocalCluster) -> None:
     """Neither the cluster nor a target is started twice."""
-    with pytest.raises(RuntimeError, match="target 0 runs already"):
+    with pytest.raises(RuntimeError, match=r"target0 at .* runs already"):
         trio.start_target(0)
     with pytest.raises(RuntimeError, match=f"{trio.endpoint} runs already"):
         trio.start()
@@ -107,8 +107,12 @@ def test_it_needs_a_target_and_a_block() -> None:
     """No targets, and no endpoint before the start, are errors that say so."""
     with pytest.raises(ValueError, match="at least one target, not 0"):
         LocalCluster(targets=0)
+    with pytest.raises(ValueError, match="at least one proxy, not 0"):
+        LocalCluster(proxies=0)
     with pytest.raises(RuntimeError, match="use it in a `with` block"):
         _ = LocalCluster().endpoint
+    with pytest.raises(RuntimeError, match="use it in a `with` block"):
+        LocalCluster().add_target()
 
 
 # Python 3.12 warns of a fork beside threads; other tests may have left some.

@@ -1,4 +1,4 @@
-"""A real AIStore cluster of one proxy and some targets, as processes on this machine."""
+"""A real AIStore cluster of proxies and targets, as processes on this machine."""
 
 from __future__ import annotations
 
@@ -7,29 +7,25 @@ from typing import TYPE_CHECKING, Any
 from aisdatapipes.testing.access import HOST, Access
 from aisdatapipes.testing.binary import find_aisnode, tags_of
 from aisdatapipes.testing.configuration import ClusterConfiguration
-from aisdatapipes.testing.errors import ClusterStartError
-from aisdatapipes.testing.node import Node, Settings
-from aisdatapipes.testing.probe import attach_remote, free_ports
+from aisdatapipes.testing.members import Members
+from aisdatapipes.testing.node import Settings
+from aisdatapipes.testing.probe import attach_remote
 from aisdatapipes.testing.service import LocalService
-from aisdatapipes.testing.startup import end_all, have_started
+from aisdatapipes.testing.startup import end_all
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from aistore.sdk import Client
+    from aistore.sdk import Bucket, Client
 
-    from aisdatapipes.testing.configuration import Ports
+    from aisdatapipes.testing.node import Node
     from aisdatapipes.testing.tls import ServerTLS
-
-_ATTEMPTS = 5
-# More than a keeper needs to notice that its parent was killed, and to end its node.
-_LEAVE_S = 12.0
 
 
 class LocalCluster(LocalService):
-    """A real AIStore cluster on this machine: one proxy and `targets` targets.
+    """A real AIStore cluster on this machine: `targets` targets behind one proxy or more.
 
     The processes end with the block, with an exception in it, and with this process, however it
     dies. The system picks the ports. The nodes see ``PATH``, a ``HOME`` of their own and
@@ -39,8 +35,9 @@ class LocalCluster(LocalService):
 
     Args:
         targets: Number of storage nodes.
+        proxies: Number of gateways; each serves everything, and the first is the primary.
         directory: Where the nodes keep everything, instead of a temporary folder. It stays
-            afterwards, and a later cluster there, with at least as many targets, has the same
+            afterwards, and a later cluster there, with at least as many nodes, has the same
             buckets and objects, and the same ports if they are free. (If not, it needs half a
             minute; and some ten seconds if AIStore has objects to move between targets that were
             stopped.) One cluster at a time can use it. It can not be moved to another path.
@@ -57,7 +54,7 @@ class LocalCluster(LocalService):
         timeout_s: Seconds that the nodes have to become ready.
 
     Raises:
-        ValueError: If `targets` is less than one.
+        ValueError: If `targets` or `proxies` is less than one.
 
     Example:
         >>> from aisdatapipes.testing import LocalCluster
@@ -73,6 +70,7 @@ class LocalCluster(LocalService):
         self,
         targets: int = 1,
         *,
+        proxies: int = 1,
         directory: str | os.PathLike[str] | None = None,
         backends: Mapping[str, Mapping[str, Any]] | None = None,
         build_tags: Iterable[str] = (),
@@ -82,16 +80,16 @@ class LocalCluster(LocalService):
         control_host: str = HOST,
         timeout_s: float = 60.0,
     ) -> None:
-        if targets < 1:
-            raise ValueError(f"a cluster needs at least one target, not {targets}")
+        for role, count in {"target": targets, "proxy": proxies}.items():
+            if count < 1:
+                raise ValueError(f"a cluster needs at least one {role}, not {count}")
         super().__init__(directory)
-        self._count = targets
+        self._roles = ["proxy"] * proxies + ["target"] * targets
         self._tags = {*build_tags, *tags_of(backends or ())}
         self._access = Access(tls, auth_secret)
         self._configuration = ClusterConfiguration(backends or {}, self._access, control_host)
         self._environment = dict(environment or {})
         self._timeout_s = timeout_s
-        self._nodes: list[Node] = []
 
     def client(self, token: str | None = None) -> Client:
         """Return a new SDK client of this cluster, with short timeouts and few retries.
@@ -132,7 +130,36 @@ class LocalCluster(LocalService):
         Raises:
             ClusterStartError: If this cluster cannot reach the other one.
         """
-        attach_remote(self._proxy.ports, alias, endpoint)
+        attach_remote(self._members.proxies[self.primary].ports, alias, endpoint)
+
+    def erasure_coded(self, name: str, data_slices: int = 1, parity_slices: int = 1) -> Bucket:
+        """Make a bucket whose objects outlive the loss of as many targets as it has parity slices.
+
+        Args:
+            name: Its name; what is written there is coded some moments later.
+            data_slices: Parts that an object is cut in.
+            parity_slices: Parts that may be lost; data and parity want a target each, and one more.
+        """
+        bucket = self.client().bucket(name)
+        slices = {"data_slices": data_slices, "parity_slices": parity_slices}
+        # A limit of 0 bytes: small objects are cut as well, and not kept as whole copies.
+        coding = {"ec": {"enabled": True, "objsize_limit": 0, **slices}}
+        bucket.make_request("post", action="create-bck", value=coding)
+        return bucket
+
+    def add_target(self) -> int:
+        """Let one more target join, and return when it serves; AIStore moves objects to it then.
+
+        Returns:
+            Its number.
+
+        Raises:
+            ClusterStartError: If it ends or is not ready in time.
+        """
+        target = self._members.add("target")
+        self._processes.append(target)
+        self._start(target)
+        return len(self._members.targets) - 1
 
     def stop_target(self, index: int, *, kill: bool = False) -> None:
         """End one target and return when its process is gone; its data stays.
@@ -141,7 +168,7 @@ class LocalCluster(LocalService):
             index: Which one, counted from 0.
             kill: End it by SIGKILL. Otherwise it leaves the cluster in good order first.
         """
-        end_all([self._target(index)], force=kill)
+        end_all([self._members.node("target", index)], force=kill)
 
     def start_target(self, index: int) -> None:
         """Start a stopped target again, with its data; returns when it serves.
@@ -153,45 +180,97 @@ class LocalCluster(LocalService):
             ClusterStartError: If it ends or is not ready in time.
             RuntimeError: If it runs already.
         """
-        target = self._target(index)
-        if target.is_running:
-            raise RuntimeError(f"target {index} runs already; stop it first")
-        self._start([target], [target.ports])
+        self._start(self._members.node("target", index))
+
+    def pause_target(self, index: int) -> None:
+        """Stop one target by SIGSTOP: it accepts connections, and answers nothing."""
+        self._members.node("target", index).pause()
+
+    def resume_target(self, index: int) -> None:
+        """Let a paused target go on."""
+        self._members.node("target", index).resume()
+
+    def stop_proxy(self, index: int, *, kill: bool = False) -> None:
+        """End one proxy and return when its process is gone.
+
+        The others choose a new primary, if it was that one: some ten seconds later.
+
+        Args:
+            index: Which one, counted from 0.
+            kill: End it by SIGKILL. Otherwise it leaves the cluster in good order first.
+        """
+        end_all([self._members.node("proxy", index)], force=kill)
+
+    def start_proxy(self, index: int) -> None:
+        """Start a stopped proxy again; returns when it serves.
+
+        It joins the primary of the others. It is the primary if it was, and they have not chosen
+        another one yet, or if no other runs.
+
+        Args:
+            index: Which one, counted from 0.
+
+        Raises:
+            ClusterStartError: If it ends or is not ready in time.
+            RuntimeError: If it runs already.
+        """
+        self._start(self._members.node("proxy", index))
+
+    def pause_proxy(self, index: int) -> None:
+        """Stop one proxy by SIGSTOP: it accepts connections, and answers nothing."""
+        self._members.node("proxy", index).pause()
+
+    def resume_proxy(self, index: int) -> None:
+        """Let a paused proxy go on."""
+        self._members.node("proxy", index).resume()
+
+    def restart(self, *, kill: bool = False) -> None:
+        """End all nodes and start them again, where they were; returns when they serve.
+
+        Args:
+            kill: End them by SIGKILL.
+
+        Raises:
+            ClusterStartError: If one ends or is not ready in time.
+        """
+        members = self._members
+        primary = members.primary() or members.proxies[0]
+        end_all(self._processes, force=kill)
+        members.start_all(primary)
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Where the proxies are, running or not, in the order of their numbers."""
+        return [proxy.ports.url for proxy in self._members.proxies]
+
+    @property
+    def target_endpoints(self) -> list[str]:
+        """Where the targets are, running or not, in the order of their numbers."""
+        return [target.ports.url for target in self._members.targets]
+
+    @property
+    def primary(self) -> int:
+        """Number of the primary as the proxies that run know it, dead or not; else 0."""
+        members = self._members
+        return members.proxies.index(members.primary() or members.proxies[0])
 
     def _start_in(self, folder: Path) -> None:
         settings = Settings(
             find_aisnode(self._tags), self._temporary, self._configuration, self._environment
         )
-        targets = [Node("target", folder / f"target{i}", settings) for i in range(self._count)]
-        self._nodes = [Node("proxy", folder / "proxy", settings), *targets]
-        self._processes = [*self._nodes]
-        for node in self._nodes:
-            node.wait_until_left(min(_LEAVE_S, self._timeout_s))
-        fresh = self._free_ports(len(self._nodes))
-        # A kept cluster map holds the old addresses: at those, the cluster is back at once.
-        ports = [node.last_ports or new for node, new in zip(self._nodes, fresh, strict=True)]
-        self._start(self._nodes, ports)
+        self._all = members = Members(folder, settings, self._timeout_s)
+        self._processes = [members.add(role) for role in self._roles]
+        members.start_all(members.proxies[0])
 
     def _url(self) -> str:
-        return self._proxy.ports.url
+        return self.endpoints[0]
 
     @property
-    def _proxy(self) -> Node:
-        return self._nodes[0]
+    def _members(self) -> Members:
+        self._check_running()
+        return self._all
 
-    def _target(self, index: int) -> Node:
-        targets = self._nodes[1:]
-        if not 0 <= index < len(targets):
-            raise IndexError(f"no target {index}; the local cluster has {len(targets)}")
-        return targets[index]
-
-    def _free_ports(self, count: int) -> list[Ports]:
-        return free_ports(count, self._access)
-
-    def _start(self, nodes: list[Node], ports: list[Ports]) -> None:
-        for _ in range(_ATTEMPTS):
-            if have_started(nodes, ports, self._proxy, self._timeout_s):
-                return
-            end_all(nodes, force=True)
-            ports = self._free_ports(len(nodes))
-        raise ClusterStartError(f"other programs took the ports of {nodes}, {_ATTEMPTS} times")
+    def _start(self, node: Node) -> None:
+        if node.is_running:
+            raise RuntimeError(f"{node} runs already; stop it first")
+        self._members.start_one(node)

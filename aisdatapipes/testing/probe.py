@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from http import HTTPStatus
 from http.client import HTTPException
+from typing import Any
 
 from aisdatapipes.testing.access import HOST, Access
 from aisdatapipes.testing.configuration import Ports
@@ -41,17 +42,22 @@ def is_serving(node: Ports) -> bool:
     return _get(node, "/v1/health") is not None
 
 
-def are_ready(proxy: Ports, targets: list[Ports]) -> bool:
-    """Whether the proxy serves, and each target serves and is in the cluster map."""
-    if _get(proxy, "/v1/health?prr=true") is None:
+def are_ready(primary: Ports, others: list[Ports]) -> bool:
+    """Whether the primary proxy serves, and each other node serves and is in the cluster map."""
+    if _get(primary, "/v1/health?prr=true") is None:
         return False
-    answer = _get(proxy, "/v1/daemon?what=smap")
-    members = json.loads(answer or b"{}").get("tmap") or {}
-    urls = {member["public_net"]["direct_url"] for member in members.values()}
+    cluster = _cluster_map(primary)
+    members = [*(cluster.get("tmap") or {}).values(), *(cluster.get("pmap") or {}).values()]
+    urls = {member["public_net"]["direct_url"] for member in members}
     return all(
-        target.url in urls and _get(target, "/v1/health?readiness=true") is not None
-        for target in targets
+        node.url in urls and _get(node, "/v1/health?readiness=true") is not None for node in others
     )
+
+
+def primary_url(node: Ports) -> str | None:
+    """Return the endpoint of the primary proxy as a node knows it; None if it does not say."""
+    primary = _cluster_map(node).get("proxy_si") or {}
+    return (primary.get("public_net") or {}).get("direct_url")
 
 
 def attach_remote(proxy: Ports, alias: str, url: str) -> None:
@@ -73,6 +79,10 @@ def attach_remote(proxy: Ports, alias: str, url: str) -> None:
         said = answer.decode(errors="replace") if status != HTTPStatus.OK else "no answer there"
         raise ClusterStartError(f"{proxy.url} cannot attach {url} as {alias!r}: {said}")
     time.sleep(_ALIAS_S)
+
+
+def _cluster_map(node: Ports) -> dict[str, Any]:
+    return json.loads(_get(node, "/v1/daemon?what=smap") or b"{}")
 
 
 def _get(node: Ports, path: str) -> bytes | None:

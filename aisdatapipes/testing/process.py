@@ -73,9 +73,18 @@ class KeptProcess:
                 start_new_session=True,  # a Ctrl-C in the terminal is for the parent only
             )
 
+    def pause(self) -> None:
+        """Stop the program by SIGSTOP: it keeps all it has, and does nothing until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused program go on; does nothing to one that runs."""
+        self._signal(signal.SIGCONT)
+
     def end(self, *, force: bool = False) -> None:
         """Ask the process to end, or end it by SIGKILL; it may live on when this returns."""
         if self._keeper is not None:
+            self.resume()  # a paused one would not hear that it is asked
             self._keeper.send_signal(signal.SIGUSR1 if force else signal.SIGTERM)
 
     def wait(self) -> None:
@@ -112,6 +121,11 @@ class KeptProcess:
     @property
     def _output(self) -> Path:
         return self.folder / "output.log"
+
+    def _signal(self, number: int) -> None:
+        # The program and not its keeper, which has to see how this process ends.
+        for pid in self.pids[1:]:
+            os.kill(pid, number)
 
     def _keeper_command(self) -> list[str]:
         # By path and isolated: `-m` would import the package, and torch with it.

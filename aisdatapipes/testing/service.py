@@ -51,8 +51,7 @@ class LocalService:
         Raises:
             RuntimeError: If it does not run.
         """
-        if not self._processes:
-            raise RuntimeError(f"{type(self).__name__} does not run; use it in a `with` block")
+        self._check_running()
         return self._url()
 
     @property
@@ -99,6 +98,10 @@ class LocalService:
             if self._temporary is not None:
                 shutil.rmtree(self._temporary, ignore_errors=True)
                 self._temporary = None
+
+    def _check_running(self) -> None:
+        if not self._processes:
+            raise RuntimeError(f"{type(self).__name__} does not run; use it in a `with` block")
 
     def _start_in(self, folder: Path) -> None:
         """Fill ``_processes``, start them in `folder` and return when they serve."""

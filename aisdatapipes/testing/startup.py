@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _POLL_S = 0.05
 
 
-def have_started(nodes: list[Node], ports: list[Ports], proxy: Node, timeout_s: float) -> bool:
+def have_started(nodes: list[Node], ports: list[Ports], primary: Node, timeout_s: float) -> bool:
     """Start nodes and return when they serve.
 
     Args:
-        nodes: What to start; the proxy, if it is one of them, comes first.
+        nodes: What to start; the primary proxy, if it is one of them, comes first.
         ports: Where each of them is to listen.
-        proxy: The proxy of the cluster; it runs, or is one of `nodes`.
+        primary: The cluster's primary proxy; it runs, or is one of `nodes`.
         timeout_s: Seconds that all of it may take.
 
     Returns:
@@ -34,14 +34,14 @@ def have_started(nodes: list[Node], ports: list[Ports], proxy: Node, timeout_s: 
         ClusterStartError: If a node ends or is not ready in time.
     """
     deadline = time.monotonic() + timeout_s
-    primary = ports[0] if proxy in nodes else proxy.ports
+    address = ports[0] if primary in nodes else primary.ports
     for node, own in zip(nodes, ports, strict=True):
-        node.start(own, primary.url)
+        node.start(own, address.url)
         # A target that finds no proxy sleeps for seconds before it tries again.
-        if node is proxy and not become_ready([node], lambda: is_serving(primary), deadline):
+        if node is primary and not become_ready([node], lambda: is_serving(address), deadline):
             return False
-    targets = [node.ports for node in nodes if node is not proxy]
-    return become_ready(nodes, lambda: are_ready(primary, targets), deadline)
+    others = [node.ports for node in nodes if node is not primary]
+    return become_ready(nodes, lambda: are_ready(address, others), deadline)
 
 
 def end_all(nodes: Sequence[KeptProcess], *, force: bool = False) -> None:
