@@ -35,6 +35,8 @@ def table(pytestconfig: pytest.Config) -> Iterator[Table]:
         table.write(DOCS)
 
 
+# The slowest has 5 minutes: a minute to begin, its strike, and what `trial` waits for.
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "fault",
     [pytest.param(fault, id=fault.name) for fault in FAULTS if IS_WHOLE or fault.is_fast],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ class Epoch:
 def read_epochs(reader: Reader, place: Place, results: Connection, stop: Event) -> None:
     """Read epochs and send an `Epoch` for each, until `stop` is set or one ends early."""
     logging.disable(logging.ERROR)  # of an outage, which is on purpose
+    # As for users on Linux, for years; else workers start as this process was started.
+    multiprocessing.set_start_method("fork", force=True)
     while not stop.is_set():
         epoch = _Record(reader.keys).read(reader, place)
         results.send(epoch)
