@@ -59,8 +59,9 @@ def test_proxies_of_the_environment_are_used(
     urls = [f"ais://{ais_bucket.name}/o"]
     monkeypatch.setenv("http_proxy", unused_endpoint)
     monkeypatch.setenv("no_proxy", "elsewhere")
+    hasty = Settings(max_retries=0, outage_deadline_s=0)
     with pytest.raises(errors.ClusterUnreachableError, match="add the hosts of the cluster"):
-        list(AISFileLoader(urls, ais_cluster.endpoint, settings=Settings(max_retries=0)))
+        list(AISFileLoader(urls, ais_cluster.endpoint, settings=hasty))
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     pipe = AISFileLoader(urls, ais_cluster.endpoint, settings=Settings(max_retries=1))
     assert [stream.read() for _, stream in pipe] == [b"data"]

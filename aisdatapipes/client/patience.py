@@ -119,6 +119,11 @@ class Patience:
                 self._last = self._look()
             return self._last
 
+    def inspect_once(self) -> None:
+        """Look at the cluster if it was not found whole yet."""
+        if self._whole is None:
+            self.inspect()
+
     def has_same_nodes(self) -> bool:
         """Whether the cluster's map is that of when it was last found whole."""
         return self._whole is not None and request_map(self._ask, self.address) == self._whole
@@ -196,6 +201,12 @@ class Attempts:
         if retries_left < 1 and is_believed:
             return False
         return self._inspect(pause_s, retries_left)
+
+    def expect_pages(self) -> None:
+        """Look at the cluster before its first listing, so that no page has to come again."""
+        if self._patience.knows_cluster:
+            self._patience.inspect_once()
+        self._sent = time.monotonic()
 
     def saw_page(self, parity: Callable[[], int]) -> bool:
         """Take note of a page of names, and return whether all are on it; if not, after a while.

@@ -58,6 +58,8 @@ def request_page(
     is_text = all(map(is_utf8, (message.prefix, message.start_after, message.continuation_token)))
     send = partial(_send if is_text else _send_bytes, bucket, action)
     attempts = attempts_of(bucket)
+    if attempts:
+        attempts.expect_pages()
     with translated_errors(url, endpoint):
         response = send()
         while attempts and not attempts.saw_page(partial(_parity, bucket)):
