@@ -132,7 +132,6 @@ def test_find_descends(fs: AISFileSystem, top: str) -> None:
 def test_find_is_one_listing(top: str, faults: FaultProxy) -> None:
     """So are what walks and what measures."""
     fs = AISFileSystem(faults.endpoint)
-    fs.find(top)  # a first page comes again, when the cluster is known to be whole
     for look in (fs.find, fs.du, lambda path: list(fs.walk(path))):
         faults.requests.clear()
         look(top)

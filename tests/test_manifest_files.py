@@ -220,5 +220,4 @@ def test_one_rank_lists_for_all(
         process.join()
     ais_cluster.client().bucket("for-two-ranks").delete()
     assert [process.exitcode for process in ranks] == [0, 0]
-    # The first page of a process comes again, when it knows that the cluster is whole.
-    assert faults.count(LISTINGS) == 2
+    assert faults.count(LISTINGS) == 1

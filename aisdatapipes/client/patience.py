@@ -97,8 +97,7 @@ class Patience:
         """
         if not self._has_learned:
             self._has_learned = True
-            if not self.knows_cluster:
-                remember_cluster(self.endpoint, request_map(self._ask, self.address))
+            self._learn()
         if self.outage.goes_on and time.monotonic() - self._last.ended > _LOOK_AGAIN_S:
             in_thread(self._inspect_for, current_counters())
 
@@ -120,9 +119,11 @@ class Patience:
             return self._last
 
     def inspect_once(self) -> None:
-        """Look at the cluster if it was not found whole yet."""
+        """Look at the cluster if it was not found whole yet, and is one."""
         if self._whole is None:
-            self.inspect()
+            self._learn()
+            if self.knows_cluster:
+                self.inspect()
 
     def has_same_nodes(self) -> bool:
         """Whether the cluster's map is that of when it was last found whole."""
@@ -135,6 +136,10 @@ class Patience:
     def was_whole(self, at: float) -> bool:
         """Whether the cluster had been found whole right before `at`."""
         return not self._last.problem and 0 <= at - self._last.ended <= _WHOLE_S
+
+    def _learn(self) -> None:
+        if not self.knows_cluster:
+            remember_cluster(self.endpoint, request_map(self._ask, self.address))
 
     def _inspect_for(self, counters: ProcessCounters | None) -> None:
         with counting(counters):
@@ -204,8 +209,7 @@ class Attempts:
 
     def expect_pages(self) -> None:
         """Look at the cluster before its first listing, so that no page has to come again."""
-        if self._patience.knows_cluster:
-            self._patience.inspect_once()
+        self._patience.inspect_once()
         self._sent = time.monotonic()
 
     def saw_page(self, parity: Callable[[], int]) -> bool:
