@@ -7,13 +7,13 @@ a ghost is no folder here, as it holds nothing, and as nobody could have made it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from aisdatapipes.client.connection import bucket_for
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.listing.bucket_listing import list_sizes
 from aisdatapipes.listing.pagination import PagedListing
+from aisdatapipes.processes.background import BackgroundPool
 from aisdatapipes.urls import ParsedURL
 
 __all__ = ["Folder"]
@@ -61,7 +61,7 @@ class Folder:
             return self._right_in([(entry.n, entry.s) for entry in page.entries])
         found = [(entry.n, entry.s) for entry in listing.entries_of_level(self.url.name)]
         folders = [name for name, _ in found if name.endswith("/") and name != self.url.name]
-        with ThreadPoolExecutor(_CONCURRENCY) as pool:
+        with BackgroundPool(_CONCURRENCY) as pool:
             are_there = dict(zip(folders, pool.map(self._holds, folders), strict=True))
         return self._right_in([one for one in found if are_there.get(one[0], True)])
 
