@@ -1,4 +1,4 @@
-"""Transport: the connections of a client, and its own ways through requests for GETs and writes."""
+"""Transport: the session of a client, with its own ways through requests for GETs and writes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import requests
 import urllib3
 from aistore.sdk.session_manager import SessionManager
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.hooks import default_hooks, dispatch_hook
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from aisdatapipes.client.adapter import Adapter
 from aisdatapipes.client.nodes import known_cluster
 from aisdatapipes.client.patience import Attempts, Patience
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.verdicts import is_from, judge
-from aisdatapipes.processes.background import add_connection, leave_at_end
 
 __all__ = ["send_once", "use_session"]
 
@@ -107,8 +105,8 @@ class _Session(requests.Session):
         self.auth = self._authorize = auth
         self._proxies: dict[tuple[str, ...], dict[str, str]] = {}
         for scheme in ("http://", "https://"):
-            self.mount(scheme, _Adapter(like.get_adapter(scheme), self.verify))
-        self._once = _Adapter(like.get_adapter("https://"), self.verify)
+            self.mount(scheme, Adapter(like.get_adapter(scheme), self.verify))
+        self._once = Adapter(like.get_adapter("https://"), self.verify)
         self._once.max_retries = urllib3.Retry(0, read=False)
 
     def send_once(
@@ -252,62 +250,3 @@ class _Session(requests.Session):
 
 def _without_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
-
-
-class _Known(HTTPConnection):
-    """A connection that is shut down when the process ends, for whoever waits for it."""
-
-    def connect(self) -> None:
-        """Connect; in the background no more when the process ends."""
-        leave_at_end()
-        super().connect()
-        add_connection(self.sock)
-
-
-class _KnownTLS(_Known, HTTPSConnection):
-    """The same by TLS."""
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Known  # pyright: ignore[reportAssignmentType]
-
-
-class _TLSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _KnownTLS  # pyright: ignore[reportAssignmentType]
-
-
-_POOLS = {"http": _Pool, "https": _TLSPool}
-
-
-class _Adapter(HTTPAdapter):
-    """Has connections that end with the process, and repairs two things that requests does.
-
-    It lets ``$REQUESTS_CA_BUNDLE`` go before the certificate that a session was given. And where
-    a redirect leads to a name that ends with a semicolon, it leaves that out, so that another
-    object would be read.
-    """
-
-    def __init__(self, like: Any, verify: Any) -> None:
-        super().__init__()
-        self.__setstate__(like.__getstate__())  # pool sizes and retries
-        self._verify = verify
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Make the pools; requests calls it."""
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        """Return the pools of a proxy; requests calls it."""
-        manager = super().proxy_manager_for(*args, **options)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-    def send(self, *args: Any, **options: Any) -> requests.Response:
-        """Send a request; to verify by True leaves it to requests and the environment."""
-        if self._verify is not True:
-            options["verify"] = self._verify
-        response = super().send(*args, **options)
-        if ";" in (location := response.headers.get("Location", "")):
-            response.headers["Location"] = location.replace(";", "%3B")
-        return response

@@ -22,6 +22,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -122,11 +123,9 @@ class BackgroundPool(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for what was submitted, or cancel what has not begun."""
-        for future in self._all:
-            if cancel_futures:
-                future.cancel()
-            if wait and not future.cancelled():
-                future.exception()
+        left = [future for future in self._all if not (cancel_futures and future.cancel())]
+        if wait:
+            wait_for(left)
 
     def _work(self) -> None:
         while True:
