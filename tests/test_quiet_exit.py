@@ -35,7 +35,7 @@ began.wait()
 def test_a_read_is_awaited(ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy) -> None:
     """A read that goes on in another thread comes to its end before the process does."""
     put_object(ais_bucket, "a.bin", bytes(5_000_000))
-    with faults.rule(Stall(500, seconds=1, times=None)):
+    with faults.rule(Stall(500, seconds=0.4, times=None)):
         done = subprocess.run(
             [sys.executable, "-c", LEAVES_A_THREAD, faults.endpoint, f"{ais_bucket.name}/a.bin"],
             capture_output=True,

@@ -11,7 +11,6 @@ import logging
 import multiprocessing
 import os
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +41,7 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.transport import use_session
 from aisdatapipes.client.verdicts import is_cold_read
 from aisdatapipes.metrics.counters import increment
+from aisdatapipes.processes.background import pause
 from aisdatapipes.processes.per_process import PerProcess
 from aisdatapipes.types import Provider
 from aisdatapipes.urls import ParsedURL, is_utf8, parse_endpoint
@@ -125,7 +125,7 @@ def _make_client(endpoint: str, settings: Settings) -> Client:
 
 
 def attempts_for(
-    endpoint: str, settings: Settings, pause: Callable[[float], object] = time.sleep
+    endpoint: str, settings: Settings, pause: Callable[[float], object] = pause
 ) -> Attempts:
     """Begin with the attempts to do something at `endpoint` that takes several requests.
 
@@ -209,6 +209,7 @@ def _retry_config(settings: Settings) -> RetryConfig:
             wait=wait_random_exponential(settings.first_backoff_s, settings.max_backoff_s),
             retry=retry_if_exception(is_cold_read) | retry_if_exception_type(sdk.ErrGETConflict),
             before_sleep=_count_retry,
+            sleep=pause,
             reraise=True,
         ),
     )

@@ -28,7 +28,7 @@ from aisdatapipes.client.outage import Outage
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import ClusterError
 from aisdatapipes.metrics.counters import ProcessCounters, counting, current_counters, increment
-from aisdatapipes.processes.background import in_thread
+from aisdatapipes.processes.background import in_thread, leave_at_end, pause
 
 __all__ = ["Attempts", "Patience", "had_trouble", "ongoing_trouble"]
 
@@ -173,7 +173,7 @@ class Attempts:
         pause: How to wait, for so many seconds.
     """
 
-    def __init__(self, patience: Patience, pause: Callable[[float], object] = time.sleep) -> None:
+    def __init__(self, patience: Patience, pause: Callable[[float], object] = pause) -> None:
         self._patience = patience
         self._pause = pause
         self._began = self._sent = time.monotonic()
@@ -190,7 +190,11 @@ class Attempts:
 
         Returns:
             Whether to try again.
+
+        Raises:
+            SystemExit: This thread works in the background, and the process ends.
         """
+        leave_at_end()
         is_believed = self._was_whole or self._patience.was_whole(self._sent)
         if is_refused and is_believed:
             # It takes no time to leave the cluster, in good order, or to come back.

@@ -1,4 +1,4 @@
-"""Transport: the connections of a client, and its own ways through requests for GETs and writes."""
+"""Transport: the session of a client, with its own ways through requests for GETs and writes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import requests
 import urllib3
 from aistore.sdk.session_manager import SessionManager
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.hooks import default_hooks, dispatch_hook
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 
+from aisdatapipes.client.adapter import Adapter
 from aisdatapipes.client.nodes import known_cluster
 from aisdatapipes.client.patience import Attempts, Patience
 from aisdatapipes.client.settings import Settings
@@ -105,8 +105,8 @@ class _Session(requests.Session):
         self.auth = self._authorize = auth
         self._proxies: dict[tuple[str, ...], dict[str, str]] = {}
         for scheme in ("http://", "https://"):
-            self.mount(scheme, _Adapter(like.get_adapter(scheme), self.verify))
-        self._once = _Adapter(like.get_adapter("https://"), self.verify)
+            self.mount(scheme, Adapter(like.get_adapter(scheme), self.verify))
+        self._once = Adapter(like.get_adapter("https://"), self.verify)
         self._once.max_retries = urllib3.Retry(0, read=False)
 
     def send_once(
@@ -251,26 +251,3 @@ class _Session(requests.Session):
 
 def _without_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
-
-
-class _Adapter(HTTPAdapter):
-    """Repairs two things that requests does.
-
-    It lets ``$REQUESTS_CA_BUNDLE`` go before the certificate that a session was given. And where
-    a redirect leads to a name that ends with a semicolon, it leaves that out, so that another
-    object would be read.
-    """
-
-    def __init__(self, like: Any, verify: Any) -> None:
-        super().__init__()
-        self.__setstate__(like.__getstate__())  # pool sizes and retries
-        self._verify = verify
-
-    def send(self, *args: Any, **options: Any) -> requests.Response:
-        """Send a request; to verify by True leaves it to requests and the environment."""
-        if self._verify is not True:
-            options["verify"] = self._verify
-        response = super().send(*args, **options)
-        if ";" in (location := response.headers.get("Location", "")):
-            response.headers["Location"] = location.replace(";", "%3B")
-        return response

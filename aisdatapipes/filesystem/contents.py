@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from http import HTTPStatus
 from typing import Any, cast
@@ -17,6 +17,7 @@ from aisdatapipes.filesystem.readable_file import ReadableFile
 from aisdatapipes.filesystem.transfers import TransferPlan, pour, save
 from aisdatapipes.filesystem.tree import FolderTree
 from aisdatapipes.metrics.counters import Counters, SharedCounters, counting
+from aisdatapipes.processes.background import BackgroundPool
 from aisdatapipes.reading.options import ReadOptions
 from aisdatapipes.reading.prefetcher import Outcome, prefetch
 from aisdatapipes.reading.properties import ask_properties
@@ -177,7 +178,7 @@ class Contents(FolderTree):
         pairs = plan.pairs_of(AbstractFileSystem.get, source, lpath, recursive, maxdepth)
         callback.set_size(len(pairs))
         targets = iter([target for _, target in pairs])
-        with ThreadPoolExecutor(self.concurrency) as pool:
+        with BackgroundPool(self.concurrency) as pool:
             writes: list[Future] = []
             for outcome in self._outcomes([source for source, _ in pairs]):
                 writes.append(pool.submit(self._save_one, outcome, next(targets), callback))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from functools import partial
 from glob import has_magic
 from pathlib import Path
@@ -20,6 +20,7 @@ from fsspec import AbstractFileSystem
 from fsspec.callbacks import Callback
 
 from aisdatapipes.filesystem.tree import FolderTree
+from aisdatapipes.processes.background import BackgroundPool
 
 __all__ = ["TransferPlan", "at_a_time", "pour", "save"]
 
@@ -144,14 +145,10 @@ def at_a_time(action: Callable[[_T], _R], items: Iterable[_T], concurrency: int)
     Raises:
         Exception: What one of the calls raised; those that had not begun are not made.
     """
-    with ThreadPoolExecutor(concurrency) as pool:
+    with BackgroundPool(concurrency) as pool:
         calls = [pool.submit(action, item) for item in items]
-        try:
-            for call in as_completed(calls):
-                call.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for call in as_completed(calls):
+            call.result()
     return [call.result() for call in calls]
 
 

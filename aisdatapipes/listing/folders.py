@@ -7,7 +7,6 @@ a ghost is no folder here, as it holds nothing, and as nobody could have made it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -17,6 +16,7 @@ from aisdatapipes.client.connection import bucket_for
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.listing.bucket_listing import list_sizes
 from aisdatapipes.listing.pagination import PagedListing
+from aisdatapipes.processes.background import BackgroundPool
 from aisdatapipes.urls import ParsedURL
 
 __all__ = ["Folder"]
@@ -97,7 +97,7 @@ class Folder:
             if not unseen or listed > worth + _NAMES_IN_VAIN * len(folders):
                 break
         asked = list(unseen)
-        with ThreadPoolExecutor(_CONCURRENCY) as pool:
+        with BackgroundPool(_CONCURRENCY) as pool:
             answers = zip(asked, pool.map(self._holds, asked), strict=True)
             return {name for name, holds in answers if not holds}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from array import array
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 from aisdatapipes.distributed.rank_sharing import share_between_ranks
 from aisdatapipes.errors import AISPipeError
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.manifests.selections import UNKNOWN_SIZE
+from aisdatapipes.processes.background import BackgroundPool
 from aisdatapipes.reading.request import ObjectRequest
 
 __all__ = ["sizes_of"]
@@ -53,7 +53,7 @@ def sizes_of(manifest: Manifest, request_for: Callable[[str], ObjectRequest]) ->
 
 
 def _request_all(requests: list[ObjectRequest]) -> bytes:
-    with ThreadPoolExecutor(_CONNECTIONS) as threads:
+    with BackgroundPool(_CONNECTIONS) as threads:
         return array("q", threads.map(_size_of, requests)).tobytes()
 
 

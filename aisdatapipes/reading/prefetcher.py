@@ -23,7 +23,7 @@ from typing import IO, Generic, TypeVar, cast
 from aisdatapipes.client.patience import had_trouble
 from aisdatapipes.errors import RETRYABLE, AISPipeError, ClusterError, ObjectNotFoundError
 from aisdatapipes.metrics.counters import ProcessCounters, counting, increment
-from aisdatapipes.processes.background import close_result, in_thread
+from aisdatapipes.processes.background import close_result, in_thread, pause
 from aisdatapipes.reading.batches import BatchStream
 from aisdatapipes.reading.options import ErrorHandler, ReadOptions
 from aisdatapipes.reading.queue import BadEntry, Entry, RequestQueue, SizeEstimate
@@ -228,7 +228,7 @@ class _Prefetcher(Generic[T]):
         with counting(self._counters):
             if attempts := entries[0].attempts:
                 increment("retries")
-                time.sleep(entries[0].request.settings.backoff_s(attempts))
+                pause(entries[0].request.settings.backoff_s(attempts))
             requests = [entry.request for entry in entries]
             return BatchStream(requests, colocation=self._options.colocation)
 

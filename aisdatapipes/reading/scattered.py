@@ -7,7 +7,6 @@ many at a time, by GetBatch where it serves them, else by concurrent range reque
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -15,6 +14,7 @@ from http import HTTPStatus
 from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import AISPipeError, IncompleteReadError
 from aisdatapipes.metrics.counters import ProcessCounters, counting
+from aisdatapipes.processes.background import BackgroundPool
 from aisdatapipes.reading.batches import BatchStream, can_batch
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
@@ -54,7 +54,7 @@ def read_scattered(
     groups = list(_merged(parts, order, _GAP_BYTES if max_gap is None else max_gap))
     results: list[bytes | AISPipeError] = [b""] * len(parts)
     read = partial(_read_chunk, counters=counters)
-    with ThreadPoolExecutor(concurrency) as pool:
+    with BackgroundPool(concurrency) as pool:
         chunks = list(_chunks(groups, concurrency))
         for chunk, contents in zip(chunks, pool.map(read, chunks), strict=True):
             for (whole, places), content in zip(chunk, contents, strict=True):

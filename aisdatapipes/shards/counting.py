@@ -17,7 +17,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BytesIO
 from itertools import groupby
@@ -28,6 +27,7 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import UNREADABLE, AISPipeError, BadArchiveError, CutArchiveError
 from aisdatapipes.listing.bucket_listing import list_members
 from aisdatapipes.metrics.counters import ProcessCounters, counting
+from aisdatapipes.processes.background import BackgroundPool
 from aisdatapipes.reading.options import ErrorPolicy
 from aisdatapipes.reading.prefetcher import Outcome
 from aisdatapipes.reading.ranges import read_ranges
@@ -78,7 +78,7 @@ def count_shards(
         with counting(counters):
             return _count(*shard, count_of, policy)
 
-    with ThreadPoolExecutor(_CONCURRENCY) as threads:
+    with BackgroundPool(_CONCURRENCY) as threads:
         return array("q", threads.map(count, shards)).tobytes()
 
 

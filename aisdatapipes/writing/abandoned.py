@@ -13,6 +13,7 @@ import logging
 import threading
 from queue import SimpleQueue
 
+from aisdatapipes.processes.background import start_thread
 from aisdatapipes.processes.per_process import PerProcess
 from aisdatapipes.writing.upload import ObjectUpload
 
@@ -20,17 +21,21 @@ __all__ = ["UPLOADS", "OpenUploads"]
 
 _logger = logging.getLogger(__name__)
 
+_MOST_S = 1.0
+
 
 class OpenUploads:
     """The uploads of this process that are neither committed nor aborted.
 
-    What is left of them at the end of the process is aborted; a forked child has none.
+    What is left of them at the end of the process is aborted, as far as the cluster answers; a
+    forked child has none.
     """
 
     def __init__(self) -> None:
         self._open: set[ObjectUpload] = set()
-        self._abandoned: SimpleQueue[ObjectUpload] = SimpleQueue()
-        threading.Thread(target=self._abort_abandoned, name="aisdatapipes", daemon=True).start()
+        self._abandoned: SimpleQueue[ObjectUpload | None] = SimpleQueue()
+        self._are_done = threading.Event()
+        start_thread(self._abort_abandoned)
         atexit.register(self._abort_all)
 
     def add(self, upload: ObjectUpload) -> None:
@@ -46,12 +51,18 @@ class OpenUploads:
         self._abandoned.put(upload)
 
     def _abort_abandoned(self) -> None:
-        while True:
-            self._abort(self._abandoned.get())
+        while upload := self._abandoned.get():
+            self._abort(upload)
+        self._are_done.set()
 
     def _abort_all(self) -> None:
+        """Abort what is left, at the end of the process, and wait for that, but not for long."""
         for upload in list(self._open):
-            self._abort(upload)
+            self._abandoned.put(upload)
+        self._abandoned.put(None)
+        if not self._are_done.wait(_MOST_S):
+            for upload in list(self._open):
+                _logger.warning("%s leaves an upload on the cluster, as the process ends", upload)
 
     def _abort(self, upload: ObjectUpload) -> None:
         try:

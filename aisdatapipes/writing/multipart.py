@@ -20,6 +20,7 @@ from http import HTTPStatus
 
 from aisdatapipes.client.connection import bucket_for
 from aisdatapipes.errors import AISPipeError, IncompleteWriteError
+from aisdatapipes.processes.background import pause
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.writing.content import Content
 from aisdatapipes.writing.refusals import written
@@ -147,7 +148,7 @@ class MultipartUpload:
                 times_idle = 0
             if time.monotonic() > deadline:
                 raise self._unknown()
-            time.sleep(_LOOK_AGAIN_S)
+            pause(_LOOK_AGAIN_S)
         return True
 
     def _unknown(self) -> IncompleteWriteError:

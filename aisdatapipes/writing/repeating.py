@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from aisdatapipes.client.connection import attempts_for
 from aisdatapipes.errors import AISPipeError
+from aisdatapipes.processes.background import pause
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.writing.sending import is_passing
 
@@ -17,7 +17,7 @@ def repeat(
     action: Callable[[], object],
     request: ObjectRequest,
     recover: Callable[[AISPipeError], None] = lambda _: None,
-    pause: Callable[[float], object] = time.sleep,
+    pause: Callable[[float], object] = pause,
 ) -> object:
     """Call `action` until it succeeds, or fails for good; return what it returns.
 

@@ -70,6 +70,9 @@ class ObjectUpload:
         self._is_whole = False
         self._is_over = False
 
+    def __str__(self) -> str:
+        return self._request.label
+
     def send(self, part: bytes | memoryview) -> None:
         """Send the next part, when the one before has been sent.
 
