@@ -86,13 +86,14 @@ def test_several_addresses(
     ais_bucket: Bucket, ais_cluster: LocalCluster, unused_endpoint: str
 ) -> None:
     """The first that answers is used, and the first one names the cluster."""
-    both = f"{unused_endpoint},{ais_cluster.endpoint}"
+    dead = f"{unused_endpoint}/of-this-test"  # as what is known of an address stays known
+    both = f"{dead},{ais_cluster.endpoint}"
     settings = Settings(max_retries=0)
     assert (
         list(AISFileLister([f"ais://{ais_bucket.name}"], both, settings=settings, allow_empty=True))
         == []
     )
-    assert resolve_endpoint(both) == unused_endpoint
+    assert resolve_endpoint(both) == dead
     with pytest.raises(errors.EndpointError):
         resolve_endpoint("localhost:1,,localhost:2")
 
