@@ -120,7 +120,7 @@ FAULTS = [
     Fault("proxy killed, back after 15 s", partial(kill_proxy, back_after_s=15)),
     Fault("cluster killed and restarted", partial(LocalCluster.restart, kill=True)),
     Fault("cluster restarted in good order", LocalCluster.restart),
-    Fault("a fourth target joins", LocalCluster.add_target, is_fast=True),
+    Fault("a fourth target joins", LocalCluster.add_target),
     Fault("target put into maintenance", partial(remove_target, action="start-maintenance")),
     Fault("target decommissioned", partial(remove_target, action="decommission-node")),
     Fault("target shut down by the API", partial(remove_target, action="shutdown-node")),
