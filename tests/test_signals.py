@@ -22,8 +22,8 @@ from support.fault_rules import Stall
 from support.faults import FaultProxy
 from support.processes import becomes, is_alive
 
-SOON_S = 6
-"""Less than a stalled cluster, torch or a forked worker without its parent would take."""
+SOON_S = 4
+"""Less than a stalled cluster would take, or torch's workers whose parent is gone: 5 s at least."""
 
 DATASETS = {
     "dataset": lambda url, endpoint: AISIterDataset(urls_list=url, client_url=endpoint),
@@ -43,8 +43,8 @@ def train(
     os.environ["TMPDIR"] = os.path.dirname(said)  # noqa: PTH120
     loader = DataLoader(
         DATASETS[kind](url, endpoint),
-        batch_size=2,
-        collate_fn=len,
+        batch_size=4,
+        collate_fn=list,
         num_workers=workers,
         multiprocessing_context=method,
         persistent_workers=workers > 0,
@@ -91,9 +91,9 @@ def training(
 
 @pytest.fixture
 def bucket(ais_bucket: Bucket, put_object: PutObject) -> Bucket:
-    """A bucket of twenty objects."""
-    for number in range(20):
-        put_object(ais_bucket, f"{number:02d}", bytes(1000))
+    """A bucket of forty objects: more than fits into the pipes between processes."""
+    for number in range(40):
+        put_object(ais_bucket, f"{number:02d}", bytes(50_000))
     return ais_bucket
 
 
