@@ -42,6 +42,7 @@ from aisdatapipes.client.transport import use_session
 from aisdatapipes.client.verdicts import is_cold_read
 from aisdatapipes.metrics.counters import increment
 from aisdatapipes.processes.background import pause
+from aisdatapipes.processes.orphans import end_with_parent
 from aisdatapipes.processes.per_process import PerProcess
 from aisdatapipes.types import Provider
 from aisdatapipes.urls import ParsedURL, is_utf8, parse_endpoint
@@ -100,6 +101,7 @@ def client_for(endpoint: str, settings: Settings) -> Client:
 
 
 def _make_client(endpoint: str, settings: Settings) -> Client:
+    end_with_parent()
     with warnings.catch_warnings():
         # The SDK warns of each client that verifies nothing; we do it once, and name the cluster.
         warnings.filterwarnings("ignore", "Skipping SSL certificate verification", UserWarning)
