@@ -48,6 +48,7 @@ CAUGHT_BY = {
     "ObjectNotFoundError": [sdk.ErrObjNotFound, FileNotFoundError],
     "RemoteBucketNotFoundError": [sdk.ErrRemoteBckNotFound, sdk.ErrBckNotFound],
     "StateMismatchError": [ValueError],
+    "TargetUnreachableError": [requests.ConnectionError, ConnectionError],
     "TooManyErrorsError": [RuntimeError],
     "UnequalStreamsError": [ValueError],
 }

@@ -18,7 +18,7 @@ from aisdatapipes.processes import background
 from aisdatapipes.processes.background import BackgroundPool, in_thread, pause
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from support.exits import KINDS, exit_codes, fill
+from support.exits import KINDS, environment, exit_codes, fill
 from support.fault_rules import Stall, Status
 from support.faults import FaultProxy
 
@@ -63,7 +63,9 @@ def test_threads_that_wait_end(
         faults.rule(Stall(None, seconds=60, times=None, matches="/o/|/new|/ml/")),
         faults.rule(Status(503, times=None, matches="/t%2F")),
     ):
-        done = subprocess.run([*command, *KINDS], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, *KINDS], capture_output=True, text=True, check=False, env=environment()
+        )
     before, after, elapsed_s = json.loads(done.stdout)
     assert before > 3
     assert after == 0

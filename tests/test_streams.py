@@ -234,7 +234,8 @@ def test_a_stream_whose_target_is_gone_raises(put_object: PutObject) -> None:
     with LocalCluster(targets=1) as cluster:
         bucket = cluster.client().bucket("gone").create()
         put_object(bucket, "big", data)
-        with open_url("ais://gone/big", cluster.endpoint, Settings()) as stream:
+        settings = Settings(outage_deadline_s=1)
+        with open_url("ais://gone/big", cluster.endpoint, settings) as stream:
             stream.read(1000)
             cluster.stop_target(0, kill=True)
             with pytest.raises(errors.AISPipeError, match=cluster.endpoint):

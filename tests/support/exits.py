@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from aistore.sdk import Bucket
@@ -39,7 +40,13 @@ def fill(bucket: Bucket, put: Callable[[Bucket, str, bytes], None]) -> None:
 def exit_codes(endpoint: str, bucket: str, runs: int, *kinds: str) -> dict[str, dict[str, int]]:
     """Run the program and return, by kind, how many of its processes ended with which status."""
     command = [sys.executable, "-W", "ignore", "-m", __name__, endpoint, bucket, str(runs), *kinds]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment())
+    return json.loads(done.stdout)
+
+
+def environment() -> dict[str, str]:
+    """Return that of a program that imports what the tests do."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def _pipe(endpoint: str, bucket: str) -> Iterator[Any]:
