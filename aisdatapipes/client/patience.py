@@ -12,7 +12,8 @@ What holds:
   a healthy cluster costs an inspection and one more request, and for a second then only itself.
 * An outage has one beginning, whichever requests run into it. Those that come after its
   deadline fail at once, so that to skip what cannot be reached does not take minutes for each.
-* Nothing is asked as long as nothing fails, but for the map, once.
+* As long as nothing fails, only the map is asked for: once in a process, and with each page of a
+  listing, which a target that leaves makes shorter without an error.
 """
 
 from __future__ import annotations

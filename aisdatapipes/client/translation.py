@@ -207,7 +207,7 @@ def _message(
     if issubclass(kind, errors.BucketNotFoundError):
         return f"no bucket {url.bucket_url} at {endpoint}: check its name and provider"
     if issubclass(kind, errors.ClusterUnreachableError):
-        return _unreachable(error, endpoint) + (_OR_OWN_SERVER if url.etl else "")
+        return _unreachable(kind, error, endpoint) + (_OR_OWN_SERVER if url.etl else "")
     if issubclass(kind, errors.AuthenticationError):
         return f"cannot {doing} {label} at {endpoint}: {_refusal(reason)}"
     if issubclass(kind, errors.CertificateError):
@@ -220,17 +220,16 @@ def _message(
     return f"cannot {doing} {label} at {endpoint}{through}: {reason}"
 
 
-def _unreachable(error: Exception, endpoint: str) -> str:
+def _unreachable(kind: type[errors.AISPipeError], error: Exception, endpoint: str) -> str:
+    if issubclass(kind, errors.TargetUnreachableError):
+        return (
+            f"no node answers at {_failed_node(error)}, where the cluster at {endpoint} sent the "
+            f"request to ({root_cause(error)}): check that this node is up and within reach"
+        )
     if isinstance(error, requests.exceptions.ProxyError):
         return (
             f"cannot reach {endpoint} through the proxy that the environment names "
             f"({root_cause(error)}): add the hosts of the cluster to no_proxy, or repair the proxy"
-        )
-    if _is_of_target(error, endpoint):
-        node = _failed_node(error)
-        return (
-            f"no node answers at {node}, where the cluster at {endpoint} sent the request to "
-            f"({root_cause(error)}): check that this node is up and within reach"
         )
     return (
         f"no AIStore cluster answers at {endpoint} ({root_cause(error)}): check the address "
