@@ -126,6 +126,23 @@ def test_what_fails_in_a_whole_cluster_is_not_waited_for(
     assert faults.hits(rule) == 3
 
 
+def test_what_fails_after_an_outage_is_not_waited_for(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
+) -> None:
+    """The cluster is whole again; a request that still fails does so after ``max_retries``."""
+    put_object(ais_bucket, "o", b"1")
+    settings = Settings(max_retries=2, first_backoff_s=0.01)
+    rule, outage = (
+        Status(500, times=None, matches="objects"),
+        Status(503, times=2, matches="health"),
+    )
+    pipe = AISFileLoader([f"ais://{ais_bucket.name}/o"], faults.endpoint, settings=settings)
+    assert len(list(pipe)) == 1
+    with faults.rule(outage), faults.rule(rule), pytest.raises(errors.ClusterError, match="a rule"):
+        list(pipe)
+    assert faults.hits(outage) == 2
+
+
 @pytest.fixture(scope="module")
 def cluster(put_object: PutObject) -> Iterator[LocalCluster]:
     """Three targets, with the bucket ``b`` of `NAMES`."""

@@ -33,6 +33,10 @@ DATASETS = {
 }
 
 
+# Python ignores a Ctrl-C that strikes while it frees a stream of torch's, so the loop has none.
+COLLATE = {"dataset": list, "pipe": lambda pairs: [str(name) for name, _ in pairs]}
+
+
 def train(
     kind: str, url: str, endpoint: str, workers: int, method: str | None, said: str, out: Connection
 ) -> None:
@@ -44,7 +48,7 @@ def train(
     loader = DataLoader(
         DATASETS[kind](url, endpoint),
         batch_size=4,
-        collate_fn=list,
+        collate_fn=COLLATE[kind],
         num_workers=workers,
         multiprocessing_context=method,
         persistent_workers=workers > 0,
@@ -52,6 +56,12 @@ def train(
     while True:
         for _ in loader:
             out.send(None)
+
+
+def errors_of(said: Path) -> int:
+    """Return how many errors a process and its workers told, but for those that Python ignored."""
+    told = said.read_text()
+    return told.count("Traceback") - told.count("Exception ignored in")
 
 
 def processes_of(session: int) -> list[int]:
@@ -116,7 +126,7 @@ def test_a_signal_ends_all(
     with training(kind, bucket, ais_cluster.endpoint, said, workers, method) as pid:
         # A terminal sends a Ctrl-C to all.
         (os.killpg if number == signal.SIGINT else os.kill)(pid, number)
-    assert said.read_text().count("Traceback") == (number == signal.SIGINT)
+    assert errors_of(said) == (number == signal.SIGINT)
     assert list(tmp_path.iterdir()) == [said]
 
 
@@ -141,7 +151,7 @@ def test_a_ctrl_c_does_not_wait_for_the_cluster(
         time.sleep(0.3)
         os.killpg(pid, signal.SIGINT)
         assert becomes(lambda: processes_of(pid) == [], SOON_S)
-    assert said.read_text().count("Traceback") == 1
+    assert errors_of(said) == 1
 
 
 def test_a_worker_that_is_killed(bucket: Bucket, ais_cluster: LocalCluster, tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ class Attempts:
         self._pause = pause
         self._began = self._sent = time.monotonic()
         self._waits_since: float | None = None
+        self._is_waiting = False
         self._failures = 0
         self._was_whole = False
 
@@ -256,14 +257,15 @@ class Attempts:
         if problem:
             return self._is_in_time(pause_s, problem) and self._again_after(pause_s)
         self._was_whole = True
-        if self._waits_since is not None:
-            self._failures, self._began = 0, time.monotonic()
+        if self._is_waiting:
+            self._failures, self._began, self._is_waiting = 0, time.monotonic(), False
         return self._again_after(pause_s if retries_left > 0 else 0)
 
     def _is_in_time(self, pause_s: float, problem: str) -> bool:
         now = time.monotonic()
         if self._waits_since is None:
             self._waits_since = now
+        self._is_waiting = True
         deadline_s = self._patience.settings.outage_deadline_s
         is_in_time = now + pause_s - self._waits_since < deadline_s
         return self._patience.outage.is_worth_waiting(problem) and is_in_time

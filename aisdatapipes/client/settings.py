@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 from dataclasses import Field, dataclass, fields
+from random import SystemRandom
 
 __all__ = ["Settings", "is_token"]
 
 # What an HTTP header can carry as one word.
 _TOKEN = re.compile(r"[!-~]+")
+# One without a state: pauses change no random number of the training, and workers that were
+# forked do not all wait for the same time.
+_chance = SystemRandom()
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,7 +96,7 @@ class Settings:
     def backoff_s(self, attempt: int) -> float:
         """Return a random pause in seconds before the given retry, counted from 1."""
         longest = min(self.max_backoff_s, self.first_backoff_s * 2 ** (attempt - 1))
-        return random.uniform(0, longest)  # noqa: S311 - no secret depends on it
+        return _chance.uniform(0, longest)
 
     def __repr__(self) -> str:
         # Only what differs from the defaults: torch shows it with every error of a pipe.
