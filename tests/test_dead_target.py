@@ -11,7 +11,7 @@ from aisdatapipes import AISFileLoader, Settings, errors
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 
-IMPATIENT = Settings(max_retries=0, connect_timeout_s=2, outage_deadline_s=0)
+IMPATIENT = Settings(max_retries=0, connect_timeout_s=2, read_timeout_s=3, outage_deadline_s=0)
 NAMES = [f"{number:02d}" for number in range(16)]
 
 

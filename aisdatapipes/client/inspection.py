@@ -44,8 +44,6 @@ class Inspection:
         ended: When it ended.
         problem: What is wrong, for the user; empty if the cluster is whole and quiet.
         silent: Addresses of the targets that do not answer.
-        lost: How many targets were seen and are not in the map any more.
-        is_quiet: Whether nothing is wrong with those that are in it.
         nodes: The map of the cluster; None if no proxy gave one.
     """
 
@@ -54,8 +52,6 @@ class Inspection:
     problem: str
     nodes: ClusterMap | None = None
     silent: frozenset[str] = frozenset()
-    lost: int = 0
-    is_quiet: bool = False
 
 
 def request_map(ask: Ask, address: str) -> ClusterMap | None:
@@ -92,9 +88,7 @@ def inspect_cluster(ask: Ask, addresses: list[str], seen: ClusterMap) -> Inspect
     wrong = ", ".join(f"{node} {trouble}" for node, trouble in troubles.items() if trouble)
     problem = f"{wrong}; {ready} of {len(targets)} targets are ready" if wrong else ""
     silent = frozenset(address for address, state in states.items() if state is None)
-    lost = len(targets.keys() - nodes.targets.keys())
-    is_quiet = lost == sum(map(bool, troubles.values()))
-    return Inspection(began, time.monotonic(), problem, nodes, silent, lost, is_quiet)
+    return Inspection(began, time.monotonic(), problem, nodes, silent)
 
 
 def _ask_state(ask: Ask, address: str) -> Any:

@@ -40,8 +40,6 @@ _PROBLEM_S = 0.5
 _LOOK_AGAIN_S = 2.0
 # How long a map must be the same before it counts: objects begin to move a little later.
 _SETTLING_S = 3.0
-# And before what a lost target had counts as known to the others, where they have it twice.
-_REPAIR_S = 10.0
 # For how long connections between nodes may be broken, that nobody has used since.
 _AFTERMATH_S = 300.0
 
@@ -130,10 +128,6 @@ class Patience:
         """Whether the cluster's map is that of when it was last found whole."""
         return self._whole is not None and request_map(self._ask, self.address) == self._whole
 
-    def is_settled(self, least_s: float, at: float) -> bool:
-        """Whether the map had been as it is for so many seconds, as far as anyone looked."""
-        return at - self._changed[1] >= least_s
-
     def was_whole(self, at: float) -> bool:
         """Whether the cluster had been found whole right before `at`."""
         return not self._last.problem and 0 <= at - self._last.ended <= _WHOLE_S
@@ -153,7 +147,7 @@ class Patience:
         found = inspect_cluster(self._ask, addresses, seen)
         if found.nodes and found.nodes.version != self._changed[0]:
             self._changed = found.nodes.version, found.began if found.nodes != seen else 0.0
-        if not found.problem and not self.is_settled(_SETTLING_S, found.began):
+        if not found.problem and found.began - self._changed[1] < _SETTLING_S:
             found = replace(found, problem="its nodes have just changed")
         if found.problem:
             _troubles[self.endpoint] = found, True
@@ -218,14 +212,12 @@ class Attempts:
         self._patience.inspect_once()
         self._sent = time.monotonic()
 
-    def saw_page(self, parity: Callable[[], int]) -> bool:
+    def saw_page(self) -> bool:
         """Take note of a page of names, and return whether all are on it; if not, after a while.
 
         A target that has left the cluster, and one that just came, take names out of it silently.
-        So it counts only if the cluster has the same nodes as when it was last found whole.
-
-        Args:
-            parity: Returns how many targets may be lost, as others have what they had.
+        So it counts only if the cluster has the same nodes as when it was last found whole. Of an
+        erasure-coded bucket too: what a lost target had is listed only when it has been read again.
 
         Raises:
             ClusterError: Some may be missing, and it is too late to wait.
@@ -233,13 +225,10 @@ class Attempts:
         patience = self._patience
         if not patience.knows_cluster or patience.has_same_nodes():
             return True
-        found = patience.inspect()
-        is_repaired = found.is_quiet and patience.is_settled(_REPAIR_S, self._sent)
-        if is_repaired and 0 < found.lost <= parity():
-            return True
         if not self.failed(is_refused=True):
             raise ClusterError(
-                f"the cluster at {patience.endpoint} lists no bucket as a whole: {found.problem}: "
+                f"the cluster at {patience.endpoint} lists no bucket as a whole: "
+                f"{patience.inspect().problem}: "
                 "wait, or set Settings(outage_deadline_s=...) higher, or to 0 to take what there is"
             )
         return False

@@ -62,7 +62,7 @@ def request_page(
         attempts.expect_pages()
     with translated_errors(url, endpoint):
         response = send()
-        while attempts and not attempts.saw_page(partial(_parity, bucket)):
+        while attempts and not attempts.saw_page():
             response = send()
     try:
         return _decoded(response)
@@ -71,12 +71,6 @@ def request_page(
             f"cannot list {url.bucket_url} at {endpoint}: its answer is no page of a listing; is "
             "it an AIStore cluster?"
         ) from None
-
-
-def _parity(bucket: Bucket) -> int:
-    """Return how many targets a bucket can lose without losing objects: erasure coding's slices."""
-    coding = json.loads(bucket.head().get("Ais-Bucket-Props") or "{}").get("ec") or {}
-    return int(coding.get("parity_slices") or 0) if coding.get("enabled") else 0
 
 
 def name_bytes(name: str) -> bytes:

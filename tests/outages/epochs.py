@@ -6,13 +6,14 @@ import logging
 import multiprocessing
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from typing import Any
 
 from outages.contents import content
-from outages.readers import Place, Reader
+from outages.readers import Pair, Place, Reader, key_of
 
 __all__ = ["Epoch", "read_epochs"]
 
@@ -57,8 +58,9 @@ def read_epochs(reader: Reader, place: Place, results: Connection, stop: Event) 
     logging.disable(logging.ERROR)  # of an outage, which is on purpose
     # As for users on Linux, for years; else workers start as this process was started.
     multiprocessing.set_start_method("fork", force=True)
+    pairs, skipped = reader.make(place, reader.workers)
     while not stop.is_set():
-        epoch = _Record(reader.keys).read(reader, place)
+        epoch = _Record(reader.keys).read(pairs, skipped)
         results.send(epoch)
         if epoch.error:
             break
@@ -74,12 +76,11 @@ class _Record:
         self._wrong = 0
         self._stalled_until = 0.0
 
-    def read(self, reader: Reader, place: Place) -> Epoch:
+    def read(self, pairs: Iterable[Pair], skipped: Callable[[], list[str]]) -> Epoch:
         """Read the epoch."""
         begin = last = time.monotonic()
-        error, skipped = "", list
+        error = ""
         try:
-            pairs, skipped = reader.epoch(place, reader.workers)
             for key, data in pairs:
                 now = time.monotonic()
                 self._take(key, data, now if now - last > _STALL_S else 0.0)
@@ -95,10 +96,11 @@ class _Record:
         self._stalled_until = stalled_until or self._stalled_until
 
     def _result(self, begin: float, error: str, skipped: list[str]) -> Epoch:
-        missing = 0 if error else len(self._due - self._seen.keys()) - len(skipped)
+        reported = {key_of(url) for url in skipped}
+        missing = 0 if error else len(self._due - self._seen.keys() - reported)
         repeated = sum(count - 1 for count in self._seen.values())
         stalled, end = self._stalled_until, time.monotonic()
-        return Epoch(begin, end, missing, repeated, self._wrong, len(skipped), stalled, error)
+        return Epoch(begin, end, missing, repeated, self._wrong, len(reported), stalled, error)
 
 
 def _first_line(failure: Any) -> str:

@@ -1,13 +1,19 @@
-"""The table of readers: each lists, and delivers pairs of a key and a content, once an epoch."""
+"""The table of readers: they deliver pairs of a key and a content, each once in an epoch.
+
+They are made once, as in a training: pipes and the filesystem list in every epoch, datasets have
+listed when they are made.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from torch.utils.data import DataLoader
+from typing_extensions import override
 
 from aisdatapipes import (
     AISFileLister,
@@ -21,7 +27,7 @@ from aisdatapipes import (
 from aisdatapipes.filesystem import AISFileSystem
 from outages.contents import OBJECTS, SAMPLES
 
-__all__ = ["READERS", "Pair", "Place", "Reader", "named"]
+__all__ = ["READERS", "Pair", "Place", "Reader", "key_of", "named"]
 
 Pair = tuple[str, bytes]
 
@@ -57,14 +63,16 @@ class Reader:
     Attributes:
         name: What the table calls it.
         keys: What is due in an epoch.
-        epoch: Return what delivers one epoch, and what tells the URLs that it has skipped.
+        make: Return what delivers an epoch each time, and what tells the URLs that it has skipped.
         workers: Processes of its `DataLoader`.
+        lists: Whether it lists in every epoch.
     """
 
     name: str
     keys: list[str]
-    epoch: Callable[[Place, int], tuple[Iterable[Pair], Callable[[], list[str]]]]
+    make: Callable[[Place, int], tuple[Iterable[Pair], Callable[[], list[str]]]]
     workers: int = 0
+    lists: bool = True
 
     @property
     def title(self) -> str:
@@ -95,59 +103,56 @@ def take_member(sample: tuple[str, dict[str, bytes]]) -> Pair:
     return key, data
 
 
+def _loader(place: Place, folder: str) -> AISFileLoader:
+    settings = Settings(**place.settings)
+    urls = AISFileLister([f"{place.bucket}/{folder}/"], url=place.endpoint, settings=settings)
+    return AISFileLoader(urls.sharding_filter(), url=place.endpoint, **place.options)
+
+
 def files(place: Place, workers: int):
     """List and load objects, by pipes."""
-    urls = AISFileLister([f"{place.bucket}/objects/"], url=place.endpoint).sharding_filter()
-    loader = AISFileLoader(urls, url=place.endpoint, **place.options)
+    loader = _loader(place, "objects")
     return DataLoader(loader.map(read_pair), None, num_workers=workers), loader.skipped_urls
 
 
 def tars(place: Place, workers: int):
     """List and load shards, and take the files out of them, by pipes."""
-    urls = AISFileLister([f"{place.bucket}/shards/"], url=place.endpoint).sharding_filter()
-    loader = AISFileLoader(urls, url=place.endpoint, **place.options)
+    loader = _loader(place, "shards")
     pipe = AISTarLoader(loader).map(read_pair)
     return DataLoader(pipe, None, num_workers=workers), loader.skipped_urls
 
 
 def by_index(place: Place, workers: int):
-    """List, and get objects by their numbers, in batches."""
-    dataset = AISMapDataset(
-        urls_list=f"{place.bucket}/objects/",
-        client_url=place.endpoint,
-        transform=name_pair,
-        **place.options,
-    )
+    """Get objects by their numbers, in batches."""
+    dataset = AISMapDataset(transform=name_pair, **_listed(place, "objects"))
     loader = DataLoader(dataset, batch_size=16, num_workers=workers, collate_fn=list)
-    return _flat(loader), dataset.skipped_urls
+    return _Pairs(lambda: itertools.chain.from_iterable(loader)), dataset.skipped_urls
 
 
 def in_order(place: Place, workers: int):
-    """List, and iterate over objects."""
-    dataset = AISIterDataset(
-        urls_list=f"{place.bucket}/objects/",
-        client_url=place.endpoint,
-        transform=name_pair,
-        **place.options,
-    )
+    """Iterate over objects."""
+    dataset = AISIterDataset(transform=name_pair, **_listed(place, "objects"))
     return DataLoader(dataset, None, num_workers=workers), dataset.skipped_urls
 
 
 def samples(place: Place, workers: int):
-    """List, and iterate over the samples in shards."""
-    dataset = AISShardReader(
-        urls_list=f"{place.bucket}/shards/",
-        client_url=place.endpoint,
-        transform=take_member,
-        **place.options,
-    )
+    """Iterate over the samples in shards."""
+    dataset = AISShardReader(transform=take_member, **_listed(place, "shards"))
     return DataLoader(dataset, None, num_workers=workers), dataset.skipped_urls
+
+
+def _listed(place: Place, folder: str) -> dict[str, Any]:
+    return {
+        "urls_list": f"{place.bucket}/{folder}/",
+        "client_url": place.endpoint,
+        **place.options,
+    }
 
 
 def cat(place: Place, workers: int):  # noqa: ARG001
     """Find and get files of a filesystem."""
     system = AISFileSystem(place.endpoint, settings=Settings(**place.settings))
-    return _cat(system, f"{place.bucket}/objects/"), list
+    return _Pairs(lambda: _cat(system, f"{place.bucket}/objects/")), list
 
 
 def _cat(system: AISFileSystem, folder: str) -> Iterator[Pair]:
@@ -157,9 +162,15 @@ def _cat(system: AISFileSystem, folder: str) -> Iterator[Pair]:
         yield from ((key_of(path), data) for path, data in part.items())
 
 
-def _flat(batches: Iterable[list[Pair]]) -> Iterator[Pair]:
-    for batch in batches:
-        yield from batch
+class _Pairs(Iterable[Pair]):
+    """An iterable that begins anew each time."""
+
+    def __init__(self, begin: Callable[[], Iterable[Pair]]) -> None:
+        self._begin = begin
+
+    @override
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self._begin())
 
 
 READERS = [
@@ -167,12 +178,12 @@ READERS = [
     Reader("AISFileLister + AISFileLoader", OBJECTS, files, 2),
     Reader("AISFileLoader + load_from_tar", SAMPLES, tars),
     Reader("AISFileLoader + load_from_tar", SAMPLES, tars, 2),
-    Reader("AISMapDataset", OBJECTS, by_index),
-    Reader("AISMapDataset", OBJECTS, by_index, 2),
-    Reader("AISIterDataset", OBJECTS, in_order),
-    Reader("AISIterDataset", OBJECTS, in_order, 2),
-    Reader("AISShardReader", SAMPLES, samples),
-    Reader("AISShardReader", SAMPLES, samples, 2),
+    Reader("AISMapDataset", OBJECTS, by_index, lists=False),
+    Reader("AISMapDataset", OBJECTS, by_index, 2, lists=False),
+    Reader("AISIterDataset", OBJECTS, in_order, lists=False),
+    Reader("AISIterDataset", OBJECTS, in_order, 2, lists=False),
+    Reader("AISShardReader", SAMPLES, samples, lists=False),
+    Reader("AISShardReader", SAMPLES, samples, 2, lists=False),
     Reader("filesystem", OBJECTS, cat),
 ]
 """All of them."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import requests
 
 from aisdatapipes.testing import LocalCluster
+from outages.readers import Reader
 
 __all__ = ["FAULTS", "Fault"]
 
@@ -33,7 +34,7 @@ class Fault:
         settings: Keywords of the readers' `Settings`, where it is not the defaults that are tested.
         on_error: What the readers do with objects that fail.
         is_fast: Whether it is in every run of the tests.
-        readers: Titles of the readers; empty for all.
+        readers: Which of them read.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Fault:
     settings: dict[str, Any] = field(default_factory=dict)
     on_error: Literal["raise", "skip"] = "raise"
     is_fast: bool = False
-    readers: tuple[str, ...] = ()
+    readers: Callable[[Reader], bool] = lambda reader: True  # noqa: ARG005
 
 
 def kill_target(cluster: LocalCluster, back_after_s: float | None = None) -> None:
@@ -93,7 +94,15 @@ def kill_proxy_for_good(cluster: LocalCluster, index: int) -> None:
         time.sleep(0.2)
 
 
-_SKIPPING = ("AISFileLister + AISFileLoader", "AISIterDataset")
+def lists(reader: Reader) -> bool:
+    """Whether it lists in every epoch."""
+    return reader.lists
+
+
+def has_listed(reader: Reader) -> bool:
+    """Whether it has listed before anything happens."""
+    return not reader.lists
+
 
 FAULTS = [
     Fault(
@@ -108,10 +117,19 @@ FAULTS = [
         due="skip",
         settings=_IMPATIENT,
         on_error="skip",
-        readers=_SKIPPING,
+        readers=has_listed,
     ),
-    Fault("target killed, erasure coded 1+1", kill_target, parity=1),
-    Fault("target killed, erasure coded 1+2", kill_target, targets=4, parity=2),
+    Fault("target killed, erasure coded 1+1", kill_target, parity=1, readers=has_listed),
+    Fault("target killed, erasure coded 1+2", kill_target, targets=4, parity=2, readers=has_listed),
+    Fault(
+        "the same, listed after it",
+        kill_target,
+        due="error",
+        targets=4,
+        parity=2,
+        settings=_IMPATIENT,
+        readers=lists,
+    ),
     Fault("target killed, back after 5 s", partial(kill_target, back_after_s=5), is_fast=True),
     Fault("target killed, back after 20 s", partial(kill_target, back_after_s=20)),
     Fault("target stands still for 10 s", partial(pause_target, for_s=10)),

@@ -18,7 +18,8 @@ and three targets, unless the row says otherwise. `make faults` runs it on a rea
 machine and writes this page. *complete*: readers whose every epoch had all objects, each once and
 right. *missing*: objects that did not come, and nobody said so. *held up for*: seconds from the
 beginning of it to the end of the last wait for a sample, of the slowest reader; in brackets for how
-long nodes were away.
+long nodes were away and the cluster said that objects move: that is 40 s after a target joins,
+however few there are, and a pipe that lists waits for it, as until then names may be left out.
 """
 
 

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from multiprocessing.connection import Connection, wait
 
+import requests
 from aistore.sdk import Bucket
 
 from aisdatapipes import errors
@@ -23,8 +25,12 @@ __all__ = ["Result", "run_trial"]
 
 # Until the first epochs are there: eleven processes start at the same time.
 _START_S = 60.0
-# What AIStore needs to notice that a target is gone, or to move objects, and some more.
-_RECOVER_S = 100.0
+# What AIStore needs at most to move a few objects, and to say so.
+_REBALANCE_S = 90.0
+_AFTER_MAP_S = 1.0
+_REBALANCING = 1 << 3
+# What it needs to notice that a target is gone, or an epoch to end that waited, and some more.
+_RECOVER_S = 60.0
 _STOP_S = 30.0
 # To code what was written, which AIStore does after it has answered.
 _CODING_S = 3.0
@@ -38,7 +44,8 @@ class Result:
         reader: The reader.
         due: What was to come of it; see `Fault`.
         struck: When it happened.
-        over: When the cluster had its nodes again.
+        over: When the cluster had its nodes again, and had stopped to move objects between them:
+            AIStore says that it does for 40 s and more, and lists a bucket without some names.
         epochs: All epochs, those before too.
     """
 
@@ -51,7 +58,9 @@ class Result:
     @property
     def is_done(self) -> bool:
         """Whether it has failed, or read an epoch that began after everything was over."""
-        return any(epoch.error or epoch.begin > self.over > 0 for epoch in self.epochs)
+        return any(
+            epoch.error or epoch.skipped or epoch.begin > self.over > 0 for epoch in self.epochs
+        )
 
     @property
     def is_complete(self) -> bool:
@@ -60,8 +69,12 @@ class Result:
 
     @property
     def error(self) -> str:
-        """What ended it early, or that it did not end; empty if all is well."""
-        said = [epoch.error for epoch in self.epochs if epoch.error]
+        """What ended it early, or that it did not end; empty if all is well.
+
+        When objects are lost and were reported as skipped, the next listing is an error, rightly.
+        """
+        told = takewhile(lambda epoch: self.due != "skip" or not epoch.skipped, self.epochs)
+        said = [epoch.error for epoch in told if epoch.error]
         return said[0] if said else "" if self.is_done else "no epoch came to an end"
 
     @property
@@ -99,10 +112,21 @@ def run_trial(fault: Fault, readers: Sequence[Reader], put: PutObject) -> list[R
             running.wait(lambda result: bool(result.epochs), _START_S)
             struck = time.monotonic()
             fault.strike(cluster)
+            _wait_for_rebalance(cluster)
             for result in results:
                 result.struck, result.over = struck, time.monotonic()
             running.wait(lambda result: result.is_done, _RECOVER_S)
         return results
+
+
+def _wait_for_rebalance(cluster: LocalCluster) -> None:
+    """Return when the primary has not said for a second that objects are on their way."""
+    primary = cluster.endpoints[cluster.primary]
+    deadline, moved = time.monotonic() + _REBALANCE_S, time.monotonic()
+    while moved + _AFTER_MAP_S > time.monotonic() < deadline:
+        answer = requests.get(f"{primary}/v1/health", {"cii": "true"}, timeout=10)
+        moved = time.monotonic() if int(answer.json()["flags"]) & _REBALANCING else moved
+        time.sleep(0.2)
 
 
 def _bucket(cluster: LocalCluster, parity: int) -> Bucket:
