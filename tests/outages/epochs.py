@@ -13,7 +13,7 @@ from multiprocessing.synchronize import Event
 from typing import Any
 
 from outages.contents import content
-from outages.readers import Pair, Place, Reader, key_of
+from outages.readers import Pair, Place, Reader, keys_in
 
 __all__ = ["Epoch", "read_epochs"]
 
@@ -96,7 +96,7 @@ class _Record:
         self._stalled_until = stalled_until or self._stalled_until
 
     def _result(self, begin: float, error: str, skipped: list[str]) -> Epoch:
-        reported = {key_of(url) for url in skipped}
+        reported = {key for url in skipped for key in keys_in(url)}
         missing = 0 if error else len(self._due - self._seen.keys() - reported)
         repeated = sum(count - 1 for count in self._seen.values())
         stalled, end = self._stalled_until, time.monotonic()

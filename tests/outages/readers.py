@@ -25,9 +25,9 @@ from aisdatapipes import (
     Settings,
 )
 from aisdatapipes.filesystem import AISFileSystem
-from outages.contents import OBJECTS, SAMPLES
+from outages.contents import OBJECTS, SAMPLES, shard_keys
 
-__all__ = ["READERS", "Pair", "Place", "Reader", "key_of", "named"]
+__all__ = ["READERS", "Pair", "Place", "Reader", "keys_in", "named"]
 
 Pair = tuple[str, bytes]
 
@@ -83,6 +83,12 @@ class Reader:
 def key_of(path: str) -> str:
     """Return the key in the name of an object or of a shard's member."""
     return PurePosixPath(path).name.removesuffix(".bin")
+
+
+def keys_in(url: str) -> list[str]:
+    """Return the keys of what an object holds: of itself, or of the samples of a shard."""
+    shard, dot, _ = PurePosixPath(url).name.partition(".tar")
+    return shard_keys(int(shard)) if dot else [key_of(url)]
 
 
 def read_pair(pair: tuple[str, Any]) -> Pair:
