@@ -1,8 +1,9 @@
 """torchdata DataPipes for NVIDIA AIStore: list and load buckets, objects and tar shards.
 
-Importing the package registers the functional names, so that every pipe has them:
+Importing the package gives every pipe the functional names, be torch imported before or after:
 ``list_files_by_ais``, ``load_files_by_ais``, ``load_samples_by_ais``, ``load_from_tar_by_ais``,
-``ais_list_sources`` and their older spellings.
+``ais_list_sources`` and their older spellings. Torch itself is imported with the first name that
+needs it.
 
 Example:
     >>> import aisdatapipes
@@ -14,44 +15,15 @@ Example:
 
 import importlib
 import warnings
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-with warnings.catch_warnings():
-    # Torch warns once, at its import or at the first tensor, that there is no NumPy: nothing here
-    # needs it.
-    warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
-    import torch.utils.data
+from aisdatapipes.stand_ins import register_stand_ins
 
-    torch.tensor(0)
-
-from aisdatapipes import errors
-from aisdatapipes.checkpoint.merging import merge_states
-from aisdatapipes.client.settings import Settings
-from aisdatapipes.client.worker_client import WorkerRequestClient
-from aisdatapipes.datasets import (
-    AISBaseIterDataset,
-    AISBaseMapDataset,
-    AISBatchIterDataset,
-    AISConcatDataset,
-    AISDataset,
-    AISIterDataset,
-    AISMapDataset,
-    AISMixDataset,
-    AISMultiShardStream,
-    AISParallelMapDataset,
-    AISShardReader,
-    ZeroDict,
-)
-from aisdatapipes.distributed.sharding import Sharding
-from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
-from aisdatapipes.manifests.object_name import ObjectName
-from aisdatapipes.metrics.counters import Counters
-from aisdatapipes.reading.options import ReadOptions
-from aisdatapipes.samplers import DynamicBatchSampler
-
-_HAS_PIPES = hasattr(torch.utils.data, "IterDataPipe")
-if TYPE_CHECKING or _HAS_PIPES:
+if TYPE_CHECKING:
+    from aisdatapipes import errors
+    from aisdatapipes.checkpoint.merging import merge_states
+    from aisdatapipes.client.settings import Settings
+    from aisdatapipes.client.worker_client import WorkerRequestClient
     from aisdatapipes.datapipes import (
         AISFileLister,
         AISFileListerIterDataPipe,
@@ -64,6 +36,28 @@ if TYPE_CHECKING or _HAS_PIPES:
         AISSourceLister,
         AISTarLoader,
     )
+    from aisdatapipes.datasets import (
+        AISBaseIterDataset,
+        AISBaseMapDataset,
+        AISBatchIterDataset,
+        AISConcatDataset,
+        AISDataset,
+        AISIterDataset,
+        AISMapDataset,
+        AISMixDataset,
+        AISMultiShardStream,
+        AISParallelMapDataset,
+        AISShardReader,
+        ZeroDict,
+    )
+    from aisdatapipes.distributed.sharding import Sharding
+    from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
+    from aisdatapipes.manifests.object_name import ObjectName
+    from aisdatapipes.metrics.counters import Counters
+    from aisdatapipes.reading.options import ReadOptions
+    from aisdatapipes.samplers import DynamicBatchSampler
+
+    __version__: str
 
 __all__ = [
     "AISBaseIterDataset",
@@ -100,8 +94,56 @@ __all__ = [
     "errors",
     "merge_states",
 ]
-__version__ = version("aisdatapipes")
 
+_DATASETS = "datasets"
+_PIPES = "datapipes"
+_ROOM_OF = {
+    "AISBaseIterDataset": _DATASETS,
+    "AISBaseMapDataset": _DATASETS,
+    "AISBatchIterDataset": _DATASETS,
+    "AISConcatDataset": _DATASETS,
+    "AISDataset": _DATASETS,
+    "AISFileLister": _PIPES,
+    "AISFileListerIterDataPipe": _PIPES,
+    "AISFileLoader": _PIPES,
+    "AISFileLoaderIterDataPipe": _PIPES,
+    "AISIterDataset": _DATASETS,
+    "AISMapDataset": _DATASETS,
+    "AISMixDataset": _DATASETS,
+    "AISMultiShardStream": _DATASETS,
+    "AISParallelMapDataset": _DATASETS,
+    "AISProgress": _PIPES,
+    "AISSampleDecoder": _PIPES,
+    "AISSampleLoader": _PIPES,
+    "AISSampleTuples": _PIPES,
+    "AISShardReader": _DATASETS,
+    "AISSourceLister": _PIPES,
+    "AISTarLoader": _PIPES,
+    "Counters": "metrics.counters",
+    "DynamicBatchSampler": "samplers",
+    "Manifest": "manifests.manifest",
+    "ManifestEntry": "manifests.manifest",
+    "ObjectName": "manifests.object_name",
+    "ReadOptions": "reading.options",
+    "Settings": "client.settings",
+    "Sharding": "distributed.sharding",
+    "WorkerRequestClient": "client.worker_client",
+    "ZeroDict": _DATASETS,
+    "merge_states": "checkpoint.merging",
+}
+"""Where each public name is; what is asked for is imported then."""
+
+_ROOMS = {
+    *("checkpoint", "client", "datapipes", "datasets", "distributed", "errors", "filesystem"),
+    *("listing", "manifests", "metrics", "reading", "samplers", "types", "urls"),
+}
+"""What is there as an attribute without an import of its own."""
+
+register_stand_ins()
+
+# Torch warns once, at its import or at the first tensor, that there is no NumPy: nothing here needs
+# it.
+warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
 # torchdata's StatefulDataLoader, the latest release too, calls what torch 2.13 has deprecated: it
 # does nothing there. Users who turn warnings into errors could not make such a loader.
 warnings.filterwarnings(
@@ -109,8 +151,21 @@ warnings.filterwarnings(
 )
 
 
-def __getattr__(name: str) -> object:
-    """Raise for a pipe that cannot be had, where torch has none, and say what to use instead."""
-    if name in __all__ and not _HAS_PIPES:
-        return getattr(importlib.import_module("aisdatapipes.datapipes"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # which would then take any name for one of this package
+
+    def __getattr__(name: str) -> object:
+        """Import what is asked for."""
+        if name == "__version__":
+            value = importlib.import_module("importlib.metadata").version(__name__)
+        elif name in _ROOMS:
+            value = importlib.import_module(f"{__name__}.{name}")
+        elif name in _ROOM_OF:
+            value = getattr(importlib.import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals().setdefault(name, value)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not."""
+    return sorted({*globals(), *__all__, "__version__"})

@@ -26,7 +26,7 @@ ROWS = [
     {"shards", "manifests", "checkpoint"},
     {"reading", "writing", "listing", "tar", "distributed"},
     {"client"},
-    {"metrics", "processes", "types", "urls", "etl", "errors", "keywords"},
+    {"metrics", "processes", "types", "urls", "etl", "errors", "keywords", "stand_ins"},
 ]
 NEIGHBOURS_MAY_MEET = [*ROWS[-4:-2], ROWS[-1]]
 

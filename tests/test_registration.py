@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
+import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from torch.utils.data import IterDataPipe
@@ -54,6 +60,11 @@ def test_positional_parameters(pipe: type[IterDataPipe], parameters: list[str]) 
 
 
 IMPORTS = [
+    "import aisdatapipes",
+    "import aisdatapipes.distributed.world, aisdatapipes",  # torch is first imported in the middle
+    "import threading, aisdatapipes; threads = [threading.Thread(target=__import__, args=(name,))"
+    " for name in ('torch', 'aisdatapipes.datasets')]; [one.start() for one in threads];"
+    "[one.join() for one in threads]",
     "import aisdatapipes, importlib; importlib.reload(aisdatapipes.datapipes);"
     "importlib.reload(aisdatapipes)",
     "import aisdatapipes, sys;"
@@ -62,6 +73,7 @@ IMPORTS = [
 ]
 WITH_TORCHDATA = [
     "import aisdatapipes; import torchdata.datapipes.iter",
+    "import aisdatapipes; aisdatapipes.AISMapDataset; import torchdata.datapipes.iter",
     "import warnings; warnings.simplefilter('ignore');"
     "import torchdata.datapipes.iter; import aisdatapipes",
 ]
@@ -94,3 +106,72 @@ def test_a_torchdata_without_pipes_is_enough() -> None:
         "assert list(Mapper(IterableWrapper(['a']), len)) == [1]\n"
     )
     assert errors_of(check) == ""
+
+
+LIGHT = [
+    "aisdatapipes",
+    "aisdatapipes.cli",
+    "aisdatapipes.client.connection",
+    "aisdatapipes.filesystem",
+    "aisdatapipes.listing.bucket_listing",
+    "aisdatapipes.reading.streams",
+    "aisdatapipes.tar",
+    "aisdatapipes.testing",
+    "aisdatapipes.writing.put",
+]
+
+
+def test_what_needs_no_torch_does_not_import_it() -> None:
+    """The filesystem, the command line and all below them come without torch."""
+    names = [f"aisdatapipes{one}" for one in LIGHT]
+    check = (
+        f"import sys, {', '.join(names)}; assert not {{'torch', 'torchdata'}} & {{*sys.modules}}"
+    )
+    assert errors_of(check) == ""
+
+
+def test_the_finder_goes_when_it_has_done_its_work() -> None:
+    """Nothing of it is left in Python's import system, nor in what it found."""
+    names = ["torch.utils.data.datapipes.datapipe"]
+    names += ["torchdata.datapipes.iter"] * TORCHDATA_HAS_PIPES
+    check = (
+        f"import importlib, sys, aisdatapipes.datapipes\n"
+        "finders = [type(one).__module__ for one in sys.meta_path]\n"
+        f"assert {not TORCHDATA_HAS_PIPES} or 'aisdatapipes.stand_ins' not in finders, finders\n"
+        f"for name in {names}:\n"
+        "    module = sys.modules[name]\n"
+        "    loaders = {type(module.__loader__), type(module.__spec__.loader)}\n"
+        "    assert not [one for one in loaders if 'aisdatapipes' in one.__module__], loaders\n"
+    )
+    assert errors_of(check) == ""
+
+
+def test_a_pipe_goes_to_a_process_that_has_imported_nothing() -> None:
+    """There it brings the functional names along."""
+    pipe = pickle.dumps(IterableWrapper(["ais://b/"]).list_files_by_ais("localhost:1"))
+    check = (
+        "import pickle, sys; pipe = pickle.load(sys.stdin.buffer);"
+        "print(type(pipe.load_files_by_ais('localhost:1')).__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check], input=pipe, capture_output=True, check=True
+    )
+    assert done.stdout == b"AISFileLoader\n"
+
+
+def test_type_checkers_see_the_names_that_are_imported_when_they_are_asked_for() -> None:
+    """They see `__all__`, and each name comes from where they see it."""
+    tree = ast.parse(Path(aisdatapipes.__file__).read_text())
+    seen = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aisdatapipes")
+        for alias in node.names
+        if alias.name != "register_stand_ins"
+    }
+    assert sorted(seen) == sorted(aisdatapipes.__all__)
+    for name, module in seen.items():
+        assert getattr(importlib.import_module(str(module)), name) is getattr(aisdatapipes, name), (
+            name
+        )
+    assert set(aisdatapipes.__all__) <= set(dir(aisdatapipes))

@@ -27,6 +27,7 @@ from aisdatapipes.datapipes.registration import TORCHDATA_HAS_PIPES, register
 from aisdatapipes.datapipes.sample_decoder import AISSampleDecoder, AISSampleTuples
 from aisdatapipes.datapipes.sample_loader import AISSampleLoader
 from aisdatapipes.datapipes.tar_loader import AISTarLoader
+from aisdatapipes.stand_ins import FUNCTIONAL_NAMES, TORCHDATA_NAMES
 
 __all__ = [
     "AISFileLister",
@@ -46,13 +47,8 @@ __all__ = [
 AISFileListerIterDataPipe = AISFileLister
 AISFileLoaderIterDataPipe = AISFileLoader
 
-register(AISFileLister, "list_files_by_ais", "ais_list_files")
-register(AISFileLoader, "load_files_by_ais", "ais_load_files")
-register(AISProgress, "show_progress_by_ais")
-register(AISSampleDecoder, "decode")
-register(AISSampleTuples, "to_tuple")
-register(AISSampleLoader, "load_samples_by_ais")
-register(AISSourceLister, "ais_list_sources")
-register(AISTarLoader, "load_from_tar_by_ais")
+for _name, _pipe in FUNCTIONAL_NAMES.items():
+    register(globals()[_pipe], _name)
 if not TORCHDATA_HAS_PIPES:
-    register(AISTarLoader, "load_from_tar")
+    for _name, _pipe in TORCHDATA_NAMES.items():
+        register(globals()[_pipe], _name)

@@ -35,9 +35,9 @@ def _begin_to_watch() -> bool:
 
 
 def _is_worker() -> bool:
-    # Whoever has not imported it is none.
-    torch_data = sys.modules.get("torch.utils.data")
-    return torch_data is not None and torch_data.get_worker_info() is not None
+    # Whoever has not imported it, or is about to in another thread, is none.
+    get_worker_info = getattr(sys.modules.get("torch.utils.data"), "get_worker_info", None)
+    return get_worker_info is not None and get_worker_info() is not None
 
 
 def _end_after(parent: Any, starter_pid: int) -> None:
