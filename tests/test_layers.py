@@ -34,7 +34,7 @@ NEIGHBOURS_MAY_MEET = [*ROWS[-4:-2], ROWS[-1]]
 ROOMS_OF = {
     "torch": ROWS[5] | {"checkpoint", "distributed", "demo"},
     "torchdata": {"datapipes", "demo", "nodes"},
-    "fsspec": {"filesystem"},
+    "fsspec": {"cli", "filesystem"},
     "ray": {"ray"},
     "pyarrow": {"ray"},
     "aistore": {

@@ -109,6 +109,10 @@ class AISFileSystem(Contents, Uploads, Changes):
         """Address of the cluster and provider: what the paths belong to."""
         return f"ais-{self.provider}-{self.endpoint}"
 
+    def with_concurrency(self, concurrency: int) -> AISFileSystem:
+        """Return the same filesystem with another number of requests at a time."""
+        return type(self)(**{**self.storage_options, "concurrency": concurrency})
+
     def _open(
         self,
         path: str,

@@ -22,6 +22,7 @@ from aisdatapipes.urls import ParsedURL, format_url, is_utf8, parse_url
 
 __all__ = [
     "endpoint_of",
+    "list_checksums",
     "list_members",
     "list_sizes",
     "list_source_urls",
@@ -60,6 +61,24 @@ def list_urls(
     page_size = settings.page_size
     for entry in _list_matching(bucket, parsed, endpoint, page_size, allow_empty=allow_empty):
         yield bucket_url + entry.n
+
+
+def list_checksums(
+    bucket: Bucket, url: ParsedURL, endpoint: str, page_size: int = 0
+) -> Iterator[tuple[str, int, str]]:
+    """Yield name, bytes and checksum of every object under a prefix, in the order of the names.
+
+    Args:
+        bucket: Its client sends the requests.
+        url: The bucket, with the prefix as its name.
+        endpoint: Address of the cluster, for the messages of errors.
+        page_size: Names on a page; 0 for as many as the bucket's backend gives.
+
+    Raises:
+        BucketNotFoundError: The cluster has no such bucket.
+    """
+    for entry in _list_entries(bucket, url, endpoint, page_size, "name,size,checksum"):
+        yield entry.n, entry.s, entry.cs
 
 
 def list_sizes(

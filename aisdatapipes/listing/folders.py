@@ -14,7 +14,7 @@ from aistore.sdk.types import BucketList
 
 from aisdatapipes.client.connection import bucket_for
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.listing.bucket_listing import list_sizes
+from aisdatapipes.listing.bucket_listing import list_checksums, list_sizes
 from aisdatapipes.listing.pagination import PagedListing
 from aisdatapipes.processes.background import BackgroundPool
 from aisdatapipes.urls import ParsedURL
@@ -53,6 +53,15 @@ class Folder:
         )
         # Names that end in a slash are marks that other tools leave in clouds for folders.
         return ((name, size) for name, size in sizes if not name.endswith("/"))
+
+    def checksums(self) -> Iterator[tuple[str, int, str]]:
+        """Yield name, bytes and checksum of every object in it, likewise.
+
+        Where the bucket keeps no checksums, they are empty.
+        """
+        bucket = bucket_for(self.url, self.endpoint, self.settings)
+        found = list_checksums(bucket, self.url, self.endpoint, self.settings.page_size)
+        return (one for one in found if not one[0].endswith("/"))
 
     def level(self) -> list[tuple[str, int]]:
         """Return what is right in it: names, which end in a slash for folders, and bytes.
