@@ -8,14 +8,14 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from aisdatapipes.cli import changing, copying, local, looking
+from aisdatapipes.cli import changing, checking, copying, local, looking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_GROUPS = (copying, looking, changing, local)
+_GROUPS = (copying, looking, changing, checking, local)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,9 +76,9 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help="show the version")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from aisdatapipes import __version__
+        from importlib.metadata import version
 
-        parser.exit(message=f"aisdatapipes {__version__}\n")
+        parser.exit(message=f"aisdatapipes {version('aisdatapipes')}\n")
 
 
 def _complain(options: argparse.Namespace, line: str, code: int) -> int:
