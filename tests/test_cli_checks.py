@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
@@ -112,19 +111,18 @@ def test_doctor_without_a_cluster(capfd: pytest.CaptureFixture[str], endpoint: s
 
 
 def test_the_command_starts_at_once() -> None:
-    """Without torch, the SDK or fsspec: on an idle machine in less than 0.1 s."""
+    """Without torch, the SDK or fsspec, in less than 0.3 s of a core: others work too."""
     check = (
         "import sys; from aisdatapipes.cli import main\n"
         "try: main(['--version'])\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'aistore', 'fsspec', 'requests'} & {*sys.modules}"
     )
-    took = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)
-        took.append(time.perf_counter() - begin)
-    assert min(took) < 0.3
+    before = os.times()
+    subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    used = after.children_user + after.children_system
+    assert used - before.children_user - before.children_system < 0.3
 
 
 def test_the_page_shows_what_the_commands_do(tmp_path: Path) -> None:
