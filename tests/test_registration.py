@@ -123,9 +123,8 @@ LIGHT = [
 
 def test_what_needs_no_torch_does_not_import_it() -> None:
     """The filesystem, the command line and all below them come without torch."""
-    names = [f"aisdatapipes{one}" for one in LIGHT]
     check = (
-        f"import sys, {', '.join(names)}; assert not {{'torch', 'torchdata'}} & {{*sys.modules}}"
+        f"import sys, {', '.join(LIGHT)}; assert not {{'torch', 'torchdata'}} & {{*sys.modules}}"
     )
     assert errors_of(check) == ""
 
