@@ -42,7 +42,7 @@ ROOMS_OF = {
         "writing",
     },
     "requests": {"client", "errors", "listing", "reading", "writing"},
-    "msgspec": {"listing"},
+    "msgspec": {"client", "listing"},
     "urllib3": {"client", "reading"},
     "tenacity": {"client"},
     "xxhash": {"reading"},

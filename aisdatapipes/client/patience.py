@@ -24,7 +24,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from aisdatapipes.client.inspection import Ask, Inspection, inspect_cluster, request_map
-from aisdatapipes.client.nodes import ClusterMap, known_cluster, remember_cluster
+from aisdatapipes.client.knowledge import known_cluster, remember_cluster
+from aisdatapipes.client.nodes import ClusterMap
 from aisdatapipes.client.outage import Outage
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import ClusterError
@@ -134,7 +135,7 @@ class Patience:
 
     def _learn(self) -> None:
         if not self.knows_cluster:
-            remember_cluster(self.endpoint, request_map(self._ask, self.address))
+            remember_cluster(self.endpoint, nodes=request_map(self._ask, self.address))
 
     def _inspect_for(self, counters: ProcessCounters | None) -> None:
         with counting(counters):
@@ -155,7 +156,7 @@ class Patience:
             if self.endpoint in _troubles:
                 _troubles[self.endpoint] = _troubles[self.endpoint][0], False
             self._whole = found.nodes
-            remember_cluster(self.endpoint, found.nodes)
+            remember_cluster(self.endpoint, nodes=found.nodes)
             self.outage.end()
         return found
 
