@@ -83,7 +83,7 @@ def is_cold_read(error: BaseException) -> bool:
 
 def _is_silent_batch(error: requests.RequestException) -> bool:
     is_batch = f"/v1/{URL_PATH_GB}" in (getattr(error.request, "url", None) or "")
-    return is_batch and isinstance(error, requests.ReadTimeout)
+    return is_batch and isinstance(error, requests.ConnectionError) and is_read_timeout(error)
 
 
 def is_from(address: str, outcome: Outcome) -> bool:
