@@ -19,7 +19,7 @@ demo: node
 # The node with all that the tests need serves the plain tests too, so that one build is enough.
 test: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
-	@$(VENV)/bin/python -m pytest -n 3 --dist worksteal
+	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal
 
 # Accelerate, Hugging Face's trainer, Lightning, Ray Train and torchrun, with two ranks each.
 test-frameworks: $(VENV)/.ready-frameworks
@@ -62,11 +62,15 @@ faults: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
 	@FAULTS=all $(VENV)/bin/python -m pytest --tb=short tests/test_outages.py
 
+# Of mypy only what it says of the script: that is how users see an installed package.
+USER_SCRIPT := --strict --follow-imports=silent tests/typed/script.py
+
 # Silent when all is well, so that a test run's summary stays the last thing printed.
 lint: $(READY)
 	@$(VENV)/bin/ruff check --quiet
 	@$(VENV)/bin/ruff format --quiet --diff
 	@report=$$($(VENV)/bin/pyright) || { echo "$$report"; exit 1; }
+	@report=$$($(VENV)/bin/mypy $(USER_SCRIPT)) || { echo "$$report"; exit 1; }
 
 format: $(READY)
 	@$(VENV)/bin/ruff check --quiet --fix
