@@ -27,13 +27,15 @@ class KnownCluster:
 
     Attributes:
         others: Addresses of the same cluster that the user gave, beside the endpoint.
-        nodes: The map, as it was last seen whole; None before the first good answer, and where
-            there is no map, as what answers is no AIStore node.
+        nodes: The map, as it was last found whole, or as it was at the first good answer; None
+            before that, and where there is no map, as what answers is no AIStore node.
+        is_found_whole: Whether the cluster was found whole with this map.
         no_batch_until: Until when no batch is asked for, as `time.monotonic` counts.
     """
 
     others: tuple[str, ...] = ()
     nodes: ClusterMap | None = None
+    is_found_whole: bool = False
     no_batch_until: float = 0.0
 
     def addresses(self, endpoint: str) -> list[str]:
