@@ -11,7 +11,7 @@ EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
 MINUTES ?= 20
 
-.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults lint format node bench clean
+.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults soak lint format node bench clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -61,6 +61,12 @@ laws: $(READY)
 faults: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
 	@FAULTS=all $(VENV)/bin/python -m pytest --tb=short tests/test_outages.py
+
+# All readers under random faults of the network, for MINUTES: every epoch is exact, and memory,
+# threads and open files stay as they are. It prints its seed, which SOAK_SEED=... runs again.
+soak: $(READY)
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
+	@SOAK_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --tb=short tests/test_soak.py
 
 # Silent when all is well, so that a test run's summary stays the last thing printed.
 lint: $(READY)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterDataPipe
 
 from aisdatapipes import (
     AISFileLister,
@@ -97,14 +97,14 @@ def take_member(sample: tuple[str, dict[str, bytes]]) -> Pair:
 
 def files(place: Place, workers: int):
     """List and load objects, by pipes."""
-    urls = AISFileLister([f"{place.bucket}/objects/"], url=place.endpoint).sharding_filter()
+    urls = _listed(place, "objects/")
     loader = AISFileLoader(urls, url=place.endpoint, **place.options)
     return DataLoader(loader.map(read_pair), None, num_workers=workers), loader.skipped_urls
 
 
 def tars(place: Place, workers: int):
     """List and load shards, and take the files out of them, by pipes."""
-    urls = AISFileLister([f"{place.bucket}/shards/"], url=place.endpoint).sharding_filter()
+    urls = _listed(place, "shards/")
     loader = AISFileLoader(urls, url=place.endpoint, **place.options)
     pipe = AISTarLoader(loader).map(read_pair)
     return DataLoader(pipe, None, num_workers=workers), loader.skipped_urls
@@ -119,7 +119,7 @@ def by_index(place: Place, workers: int):
         **place.options,
     )
     loader = DataLoader(dataset, batch_size=16, num_workers=workers, collate_fn=list)
-    return _flat(loader), dataset.skipped_urls
+    return _Flat(loader), dataset.skipped_urls
 
 
 def in_order(place: Place, workers: int):
@@ -147,19 +147,38 @@ def samples(place: Place, workers: int):
 def cat(place: Place, workers: int):  # noqa: ARG001
     """Find and get files of a filesystem."""
     system = AISFileSystem(place.endpoint, settings=Settings(**place.settings))
-    return _cat(system, f"{place.bucket}/objects/"), list
+    return _Files(system, f"{place.bucket}/objects/"), list
 
 
-def _cat(system: AISFileSystem, folder: str) -> Iterator[Pair]:
-    paths = system.find(folder)
-    for begin in range(0, len(paths), _FILES_AT_A_TIME):
-        part = system.cat(paths[begin : begin + _FILES_AT_A_TIME])
-        yield from ((key_of(path), data) for path, data in part.items())
+def _listed(place: Place, prefix: str) -> IterDataPipe[str]:
+    settings = Settings(**place.settings)
+    lister = AISFileLister([f"{place.bucket}/{prefix}"], url=place.endpoint, settings=settings)
+    return lister.sharding_filter()
 
 
-def _flat(batches: Iterable[list[Pair]]) -> Iterator[Pair]:
-    for batch in batches:
-        yield from batch
+@dataclass(frozen=True)
+class _Files:
+    """The files of a folder."""
+
+    system: AISFileSystem
+    folder: str
+
+    def __iter__(self) -> Iterator[Pair]:
+        paths = self.system.find(self.folder)
+        for begin in range(0, len(paths), _FILES_AT_A_TIME):
+            part = self.system.cat(paths[begin : begin + _FILES_AT_A_TIME])
+            yield from ((key_of(path), data) for path, data in part.items())
+
+
+@dataclass(frozen=True)
+class _Flat:
+    """What is in batches."""
+
+    batches: Iterable[list[Pair]]
+
+    def __iter__(self) -> Iterator[Pair]:
+        for batch in self.batches:
+            yield from batch
 
 
 READERS = [
