@@ -11,7 +11,7 @@ EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
 MINUTES ?= 20
 
-.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults soak lint format node bench clean
+.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults soak fuzz lint format node bench clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -67,6 +67,11 @@ faults: $(READY)
 soak: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
 	@SOAK_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --tb=short tests/test_soak.py
+
+# Each parser in new random cases, for MINUTES; FUZZ_SEED=... runs the one again that it prints.
+fuzz: $(READY)
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
+	@FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --tb=short tests/test_fuzz.py
 
 # Silent when all is well, so that a test run's summary stays the last thing printed.
 lint: $(READY)
