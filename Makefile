@@ -11,7 +11,7 @@ EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
 MINUTES ?= 20
 
-.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults soak fuzz lint format node bench clean
+.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults soak fuzz growth lint format node bench clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -72,6 +72,10 @@ soak: $(READY)
 fuzz: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
 	@FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --tb=short tests/test_fuzz.py
+
+# What an object costs among 10,000, 100,000 and 500,000, as a page and a chart in docs/.
+growth: node
+	@PYTHONPATH=.:tests $(VENV)/bin/python -m growth
 
 # Silent when all is well, so that a test run's summary stays the last thing printed.
 lint: $(READY)

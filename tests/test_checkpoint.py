@@ -166,6 +166,15 @@ def test_what_is_no_state_is_refused(wrong: Any) -> None:
         Checkpoint.from_dict(wrong)
 
 
+@pytest.mark.parametrize("wrong", [0, "", [], {}, False])
+def test_equal_steps_that_are_empty_are_refused(wrong: Any) -> None:
+    """Only None says that there are none."""
+    (state, *_) = states()
+    state["worker"]["equal_steps"] = wrong
+    with pytest.raises(StateMismatchError, match="the state was changed after it was saved"):
+        Checkpoint.from_dict(state)
+
+
 def test_a_state_of_an_older_version_is_refused() -> None:
     """As the first releases saved it; the message names both versions and what to do."""
     old = {

@@ -79,20 +79,23 @@ class ChangeEntries(EntryEdit):
             entries.insert(how[0], entry)
         elif kind == "move":
             entries.insert(how[0], entries.pop(at))
-        elif kind == "foreign":
-            # Of another bucket too, as the name of this one alone makes it the right one.
-            entries.insert(at, _entry(f"other/{how[0]}", b"x" * 1000))
-        elif kind == "missing":
-            entries.insert(at, _entry(f"__404__/{self.bucket}/{how[0]}", b""))
+        elif kind in ("foreign", "missing", "garbage"):
+            entries.insert(at, self._added(kind, how[0]))
         elif kind == "header":
             changed = bytes([entry[how[0]] ^ how[1]])
             entries[at] = entry[: how[0]] + changed + entry[how[0] + 1 :]
         elif kind == "zeros":
             entries[at] = bytes(len(entry))
-        elif kind == "garbage":
-            entries.insert(at, how[0])
         elif kind == "end":
             entries[at:] = []
+
+    def _added(self, kind: str, what: Any) -> bytes:
+        if kind == "garbage":
+            return what
+        if kind == "missing":
+            return _entry(f"__404__/{self.bucket}/{what}", b"")
+        # Of another bucket, as the name with that of this one makes it the right one.
+        return _entry(f"other/{what}", b"x" * 1000)
 
 
 def _entry(name: str, content: bytes) -> bytes:
