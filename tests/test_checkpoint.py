@@ -41,9 +41,8 @@ PARTITIONS = st.builds(
     st.integers(1, 5),
     st.sampled_from(["pad", "drop", "keep"]),
 )
-SHARDS = st.builds(
-    ShardProgress, NUMBERS, NUMBERS, OFFSETS, st.lists(NUMBERS, max_size=6).map(tuple)
-)
+BLOCKS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3).map(lambda pairs: sum(pairs, ()))
+SHARDS = st.builds(ShardProgress, NUMBERS, NUMBERS, OFFSETS, BLOCKS)
 ROWS = st.builds(
     RowProgress,
     NUMBERS,
@@ -172,6 +171,14 @@ def test_equal_steps_that_are_empty_are_refused(wrong: Any) -> None:
     (state, *_) = states()
     state["worker"]["equal_steps"] = wrong
     with pytest.raises(StateMismatchError, match="the state was changed after it was saved"):
+        Checkpoint.from_dict(state)
+
+
+def test_ranges_without_an_end_are_refused() -> None:
+    """What is buffered lies between pairs of borders."""
+    (state, *_) = states()
+    state["begun"] = {"0": [1, 4, 1024, [0, 2, 1], "", 0]}
+    with pytest.raises(StateMismatchError, match="3 borders of what is buffered make no pairs"):
         Checkpoint.from_dict(state)
 
 
