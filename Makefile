@@ -11,7 +11,7 @@ EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
 MINUTES ?= 20
 
-.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults lint format node bench clean
+.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults soak fuzz growth lint format node bench clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -61,6 +61,21 @@ laws: $(READY)
 faults: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
 	@FAULTS=all $(VENV)/bin/python -m pytest --tb=short tests/test_outages.py
+
+# All readers under random faults of the network, for MINUTES: every epoch is exact, and memory,
+# threads and open files stay as they are. It prints its seed, which SOAK_SEED=... runs again.
+soak: $(READY)
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
+	@SOAK_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --tb=short tests/test_soak.py
+
+# Each parser in new random cases, for MINUTES; FUZZ_SEED=... runs the one again that it prints.
+fuzz: $(READY)
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
+	@FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --tb=short tests/test_fuzz.py
+
+# What an object costs among 10,000, 100,000 and 500,000, as a page and a chart in docs/.
+growth: node
+	@PYTHONPATH=.:tests $(VENV)/bin/python -m growth
 
 # Of mypy only what it says of the script: that is how users see an installed package.
 USER_SCRIPT := --strict --follow-imports=silent tests/typed/script.py
