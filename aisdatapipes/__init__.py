@@ -40,10 +40,12 @@ from aisdatapipes.datasets import (
     AISMixDataset,
     AISMultiShardStream,
     AISParallelMapDataset,
+    AISShardMapDataset,
     AISShardReader,
     ZeroDict,
 )
 from aisdatapipes.distributed.sharding import Sharding
+from aisdatapipes.indexes.shard_index import SampleEntry, ShardIndex
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.manifests.object_name import ObjectName
 from aisdatapipes.metrics.counters import Counters
@@ -84,6 +86,7 @@ __all__ = [
     "AISSampleDecoder",
     "AISSampleLoader",
     "AISSampleTuples",
+    "AISShardMapDataset",
     "AISShardReader",
     "AISSourceLister",
     "AISTarLoader",
@@ -93,7 +96,9 @@ __all__ = [
     "ManifestEntry",
     "ObjectName",
     "ReadOptions",
+    "SampleEntry",
     "Settings",
+    "ShardIndex",
     "Sharding",
     "WorkerRequestClient",
     "ZeroDict",

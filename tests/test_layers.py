@@ -23,6 +23,7 @@ ROWS = [
     {"testing"},
     {"nodes"},  # over datasets, as torchdata's own nodes are over anything
     {"datapipes", "datasets", "samplers", "filesystem", "ray"},
+    {"indexes"},  # over manifests, of shards
     {"shards", "manifests", "checkpoint"},
     {"reading", "writing", "listing", "tar", "distributed"},
     {"client"},

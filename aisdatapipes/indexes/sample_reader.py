@@ -1,0 +1,247 @@
+"""Sample reader: samples of shards in any order, by few requests.
+
+Each sample is a range of its shard, as its members are neighbours. The ranges of a request are in
+the order of the shards, and those that touch are one. What comes is parsed off the connection,
+and compared with the index: where key or extensions are others, the shard was replaced.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aisdatapipes.errors import (
+    AISPipeError,
+    BadArchiveError,
+    CutArchiveError,
+    ObjectChangedError,
+    ShardIndexError,
+    TooManyErrorsError,
+)
+from aisdatapipes.indexes.shard_index import ShardIndex
+from aisdatapipes.indexes.versions import versions_of
+from aisdatapipes.metrics.counters import counting
+from aisdatapipes.reading.object_reader import ObjectReader
+from aisdatapipes.reading.request import ObjectRequest
+from aisdatapipes.reading.scattered import Part, stream_parts
+from aisdatapipes.tar import TarReader, key_of, sample_files
+
+__all__ = ["Files", "SampleReader"]
+
+Files = dict[str, bytes]
+"""Contents of a sample, by extension."""
+
+_Range = tuple[int, int, int]
+"""A first byte, the byte behind the last one, and the place of the sample that is there."""
+
+_MOST_MERGED_BYTES = 8 * 2**20
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A range of a shard that is requested as one, with the samples in it."""
+
+    shard: int
+    begin: int
+    end: int
+    ranges: list[_Range] = field(default_factory=list)
+
+    def takes(self, begin: int, end: int) -> bool:
+        """Whether another range of the shard, which begins no earlier, is read with it."""
+        return begin < self.end or (begin == self.end and end - self.begin <= _MOST_MERGED_BYTES)
+
+
+class SampleReader:
+    """Reads the samples of an index, and counts over all processes that have a copy of it.
+
+    It is plain data and pickles; connections are made where it reads.
+
+    Args:
+        index: Where the samples are.
+        reader: Says how shards are requested, how much at a time, and what happens to errors.
+    """
+
+    def __init__(self, index: ShardIndex, reader: ObjectReader) -> None:
+        self._index = index
+        self._reader = reader
+        self._requests: dict[int, ObjectRequest] = {}
+
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_requests": {}}
+
+    def read_one(self, sample: int) -> Files:
+        """Return the files of a sample, or those that ``on_error``, if it is a function, has.
+
+        Raises:
+            AISPipeError: It cannot be read, whatever else ``on_error`` says.
+        """
+        found = self._results([sample])[0]
+        if not isinstance(found, AISPipeError):
+            return found
+        content = self._reader.policy.replacement(self._url(sample), found)
+        if content is None:
+            raise found
+        return self._replacement(sample, content)
+
+    def read_many(self, samples: Sequence[int]) -> list[tuple[int, Files]]:
+        """Return the places of several samples with their files, without those that are skipped.
+
+        Args:
+            samples: Which; one may come several times.
+
+        Raises:
+            AISPipeError: One cannot be read and is not to be skipped.
+            TooManyErrorsError: There is none that could be read, or this process has skipped
+                more than ``max_errors`` since the reader was made.
+        """
+        handler = self._reader.handler_here()
+        found: list[tuple[int, Files]] = []
+        for place, result in enumerate(self._results(samples)):
+            if isinstance(result, AISPipeError):
+                content = handler.content_for(self._url(samples[place]), result)
+                if content is None:
+                    continue
+                result = self._replacement(samples[place], content)
+            found.append((place, result))
+        if samples and not found:
+            raise TooManyErrorsError(
+                f"all {len(samples)} samples of a batch were skipped, the first of them in "
+                f"{self._url(samples[0])!r}: see skipped_urls(), or let on_error raise to see why"
+            )
+        return found
+
+    def _results(self, samples: Sequence[int]) -> list[Files | AISPipeError]:
+        """Return the files of every sample, or the error that there is in place of them."""
+        results: list[Any] = [b""] * len(samples)
+        counters = self._reader.counters.of_this_process()
+        last = time.perf_counter()
+        with counting(counters):
+            for piece, content in self._contents(self._pieces(samples)):
+                waited_s = time.perf_counter() - last
+                for begin, end, place in piece.ranges:
+                    counters.add_object(end - begin, waited_s, 0.0)
+                    waited_s, sample, before = 0.0, samples[place], results[place]
+                    begin, end = begin - piece.begin, end - piece.begin
+                    results[place] = self._result(sample, before, content, begin, end)
+                last = time.perf_counter()
+        return results
+
+    def _pieces(self, samples: Sequence[int]) -> list[_Piece]:
+        """Return the ranges to request, in the order of the shards; those that touch are one."""
+        index = self._index
+        wanted: list[tuple[int, int, int, int]] = []
+        for place, sample in enumerate(samples):
+            shard = index.shard_of(sample)
+            wanted.append((shard, *index.range_of(sample), place))
+            wanted += [(shard, *part, place) for part in index.parts_of(sample)]
+        wanted.sort()
+        pieces: list[_Piece] = []
+        for shard, begin, end, place in wanted:
+            last = pieces[-1] if pieces else None
+            if last and last.shard == shard and last.takes(begin, end):
+                last.end = max(last.end, end)
+            else:
+                last = _Piece(shard, begin, end)
+                pieces.append(last)
+            last.ranges.append((begin, end, place))
+        return pieces
+
+    def _contents(self, pieces: list[_Piece]) -> Iterator[tuple[_Piece, bytes | AISPipeError]]:
+        """Yield every piece with its bytes, or the error that there is in place of them."""
+        options = self._reader.options
+        for chunk in _chunks(pieces, options.max_batch, options.max_inflight_bytes):
+            parts = [Part(self._request(one.shard), one.begin, one.end) for one in chunk]
+            contents = stream_parts(parts, options.concurrency, options.colocation)
+            yield from zip(chunk, contents, strict=True)
+
+    def _result(
+        self, sample: int, before: Any, content: bytes | AISPipeError, begin: int, end: int
+    ) -> Files | AISPipeError | bytes:
+        """Return the files of a sample, an error, or its bytes until now if others will come.
+
+        Args:
+            sample: Which.
+            before: What came of its ranges before this one: bytes, or an error.
+            content: What came now.
+            begin: Where in the content this range begins.
+            end: Where it ends.
+        """
+        if isinstance(before, AISPipeError):
+            return before
+        if isinstance(content, AISPipeError):
+            return content
+        if parts := self._index.parts_of(sample):
+            ranges = (self._index.range_of(sample), *parts)
+            joined: bytes = before + content[begin:end]
+            begin, end = 0, sum(last - first for first, last in ranges)
+            if len(joined) < end:
+                return joined
+            content = joined
+        key, url = self._index.key(sample), self._url(sample)
+        try:
+            files = sample_files(content, begin, end, key, url)
+        except (BadArchiveError, CutArchiveError) as error:
+            return self._other_shard(sample) or error
+        expected = self._index.extensions_of(sample)
+        if tuple(files) == expected:
+            return files
+        return self._other_shard(sample) or ShardIndexError(
+            f"sample {key!r} in {url} has {', '.join(files) or 'no file'} where the index has "
+            f"{', '.join(expected)}: build the index again"
+        )
+
+    def _other_shard(self, sample: int) -> AISPipeError | None:
+        """Return an error if the shard of a sample is another one than was indexed."""
+        number = self._index.shard_of(sample)
+        request = self._request(number)
+        try:
+            (version,) = versions_of([request])
+        except AISPipeError as error:
+            return error
+        if version == self._index.versions[number]:
+            return None
+        return ObjectChangedError(
+            f"{request.label} was replaced since it was indexed: build the index again"
+        )
+
+    def _replacement(self, sample: int, content: bytes) -> Files:
+        """Return the files of a sample in a tar that ``on_error`` gave in place of its shard.
+
+        Raises:
+            BadArchiveError: They are not there.
+        """
+        key, url = self._index.key(sample), f"what on_error gave for {self._url(sample)}"
+        files: Files = {}
+        for name, member, _ in TarReader(io.BytesIO(content), url).files():
+            if key_of(name) == key:
+                files[name[len(key) + 1 :].lower()] = member
+        if not files:
+            raise BadArchiveError(f"{url} has no sample {key!r}: give a tar that has it, or None")
+        return files
+
+    def _url(self, sample: int) -> str:
+        return self._index.manifest[self._index.shard_of(sample)].url
+
+    def _request(self, shard: int) -> ObjectRequest:
+        request = self._requests.get(shard)
+        if request is None:
+            request = self._reader.request_for(self._index.manifest[shard].url)
+            self._requests[shard] = request
+        return request
+
+
+def _chunks(pieces: list[_Piece], most_pieces: int, most_bytes: int) -> Iterator[list[_Piece]]:
+    chunk: list[_Piece] = []
+    size = 0
+    for piece in pieces:
+        length = piece.end - piece.begin
+        if chunk and (len(chunk) == most_pieces or size + length > most_bytes):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(piece)
+        size += length
+    if chunk:
+        yield chunk
