@@ -11,6 +11,7 @@ from typing_extensions import TypeVar
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, Sources
 from aisdatapipes.datasets.zero_dict import PairDecoder, ZeroDict
+from aisdatapipes.indexes.building import UseOfCluster
 from aisdatapipes.indexes.sample_reader import Files, SampleReader
 from aisdatapipes.indexes.shard_index import ShardIndex, build_index, check_versions
 from aisdatapipes.keywords import refuse_unknown
@@ -44,6 +45,7 @@ class ShardMapKeywords(TypedDict, total=False):
     colocation: int
     read: ReadOptions
     decode: Decode | None
+    cluster_index: UseOfCluster
     show_progress: bool
 
 
@@ -76,12 +78,12 @@ class AISShardMapDataset(Dataset[T], Generic[T]):
         options: What else may be given, by name: ``client_url``, ``settings`` and ``allow_empty``,
             as for `AISMapDataset`; ``max_inflight_bytes``, ``max_batch``, ``concurrency`` and
             ``colocation``, or ``read=ReadOptions(...)``; ``decode``, how files are decoded before
-            `transform`, as for `AISShardReader`; ``show_progress``, a tqdm bar while the index is
-            built; ``on_error`` says what to do with a sample that cannot be read: ``"raise"``;
-            ``"skip"``, so that a batch is shorter; or a function of the shard's URL and the error
-            that returns a tar to take the sample from, or None to skip. Of a shard that is cut or
-            damaged when it is indexed, ``"skip"`` leaves out what follows. ``max_errors`` is the
-            most that one process may skip.
+            `transform`, as for `AISShardReader`; ``cluster_index``, as for `ShardIndex.build`;
+            ``show_progress``, a tqdm bar while the index is built; ``on_error`` says what to do
+            with a sample that cannot be read: ``"raise"``; ``"skip"``, so that a batch is shorter;
+            or a function of the shard's URL and the error that returns a tar to take the sample
+            from, or None to skip. Of a shard that is cut or damaged when it is indexed, ``"skip"``
+            leaves out what follows. ``max_errors`` is the most that one process may skip.
 
     Attributes:
         index: Where the samples are.
@@ -129,8 +131,8 @@ class AISShardMapDataset(Dataset[T], Generic[T]):
         source = DatasetSource.of(bucket_list, prefix_map, None, urls_list, manifest, options)
         self.manifest, self.client_url = source.manifest, source.endpoint
         if index is None:
-            progress = options.get("show_progress", False)
-            index = build_index(source.manifest, source.reader, show_progress=progress)
+            use, progress = options.get("cluster_index", "build"), options.get("show_progress")
+            index = build_index(self.manifest, source.reader, use, show_progress=bool(progress))
         else:
             index.check_shards(source.manifest)
             check_versions(index, source.reader)

@@ -9,8 +9,10 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from typing import Literal
 
 from aisdatapipes.errors import UNREADABLE, ObjectNotFoundError
+from aisdatapipes.indexes.cluster_index import ClusterIndex
 from aisdatapipes.indexes.index_file import ENCODING, Columns, pack_index
 from aisdatapipes.indexes.scanning import FoundSamples, scan_shard
 from aisdatapipes.indexes.shard_samples import IndexedSample
@@ -20,7 +22,11 @@ from aisdatapipes.processes.background import BackgroundPool
 from aisdatapipes.reading.options import ErrorHandler
 from aisdatapipes.reading.request import ObjectRequest
 
-__all__ = ["IndexBuilder"]
+__all__ = ["IndexBuilder", "UseOfCluster"]
+
+UseOfCluster = Literal["build", "read", "off"]
+"""``"build"``: what the cluster's own index lacks is indexed there first; ``"read"``: it is used as
+far as it goes; ``"off"``: it is not asked."""
 
 _CONCURRENCY = 4
 _AHEAD = 2 * _CONCURRENCY
@@ -35,6 +41,7 @@ class IndexBuilder:
         requests: The shards.
         handler: What happens to shards that cannot be indexed: what is before the fault counts.
         counters: Where to count requests.
+        cluster_index: Whether the cluster's own index is used, see `UseOfCluster`.
 
     Raises:
         AISPipeError: The cluster cannot be asked which versions the shards have.
@@ -45,14 +52,18 @@ class IndexBuilder:
         requests: Sequence[ObjectRequest],
         handler: ErrorHandler,
         counters: ProcessCounters,
+        cluster_index: UseOfCluster = "build",
     ) -> None:
         self._requests = requests
         self._handler = handler
         self._counters = counters
         self._versions = versions_of(requests)
+        asked = () if cluster_index == "off" else requests
+        self._cluster = ClusterIndex(asked, builds=cluster_index == "build")
         self._columns = Columns()
         self._keys = bytearray()
         self._kinds: dict[tuple[str, ...], int] = {}
+        self._scanned = 0
 
     def shards(self) -> Iterator[int]:
         """Yield the bytes of each shard, in order, when its samples are found.
@@ -75,6 +86,14 @@ class IndexBuilder:
         Args:
             manifest: The file of the shards' manifest.
         """
+        total = len(self._requests)
+        known, samples = total - self._scanned, len(self._columns.begins)
+        _logger.info(
+            "indexed %d samples of %d shards, %d of them by the cluster's own index",
+            samples,
+            total,
+            known,
+        )
         return pack_index(self._columns, list(self._kinds), self._versions, self._keys, manifest)
 
     def _find(self, number: int) -> FoundSamples:
@@ -82,6 +101,10 @@ class IndexBuilder:
         if not version:
             return FoundSamples([], ObjectNotFoundError(f"no object {request.label}"))
         with counting(self._counters):
+            known = self._cluster.samples(request, version)
+            if known is not None:
+                return FoundSamples(known)
+            self._scanned += 1
             return scan_shard(request, version)
 
     def _take(self, number: int, finding: Future) -> int:

@@ -17,7 +17,7 @@ from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.distributed.rank_sharing import share_between_ranks
 from aisdatapipes.errors import ObjectChangedError, ShardIndexError
-from aisdatapipes.indexes.building import IndexBuilder
+from aisdatapipes.indexes.building import IndexBuilder, UseOfCluster
 from aisdatapipes.indexes.index_file import IndexFile, check_index
 from aisdatapipes.indexes.versions import versions_of
 from aisdatapipes.manifests.manifest import Manifest
@@ -94,6 +94,7 @@ class ShardIndex:
         client_url: str | None = None,
         settings: Settings | None = None,
         on_error: OnError = "raise",
+        cluster_index: UseOfCluster = "build",
         show_progress: bool = False,
     ) -> ShardIndex:
         """Find the samples of shards. In a job of several ranks, one does it for all of them.
@@ -105,6 +106,10 @@ class ShardIndex:
             settings: Time-outs and retries.
             on_error: What to do with a shard that is gone, cut, damaged or compressed:
                 ``"raise"``; or ``"skip"``, so that the index has what is before the fault.
+            cluster_index: AIStore 5 has an index of its own: ``"build"`` lets the cluster make it
+                where there is none, by its job ``index-shard``, and reads it; ``"read"`` reads
+                what is there; ``"off"`` scans every shard. What the cluster does not know for
+                certain, or may not tell, is scanned in any case.
             show_progress: Show a tqdm bar, of shards.
 
         Raises:
@@ -127,7 +132,7 @@ class ShardIndex:
             policy=ErrorPolicy(on_error),
             settings=settings,
         )
-        return build_index(manifest, reader, show_progress=show_progress)
+        return build_index(manifest, reader, cluster_index, show_progress=show_progress)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ShardIndex:
@@ -295,13 +300,18 @@ class ShardIndex:
 
 
 def build_index(
-    manifest: Manifest, reader: ObjectReader, *, show_progress: bool = False
+    manifest: Manifest,
+    reader: ObjectReader,
+    cluster_index: UseOfCluster = "build",
+    *,
+    show_progress: bool = False,
 ) -> ShardIndex:
     """Return the index of the shards of a manifest; of several ranks, one builds it for all.
 
     Args:
         manifest: The shards.
         reader: Says how they are requested, what happens to bad ones, and where it is counted.
+        cluster_index: See `ShardIndex.build`.
         show_progress: Show a tqdm bar.
 
     Raises:
@@ -311,7 +321,8 @@ def build_index(
     def build() -> bytes:
         requests = list(map(reader.request_for, manifest.urls()))
         counters = reader.counters.of_this_process()
-        builder = IndexBuilder(requests, ErrorHandler(reader.policy, counters), counters)
+        handler = ErrorHandler(reader.policy, counters)
+        builder = IndexBuilder(requests, handler, counters, cluster_index)
         sizes: Iterable[int] = builder.shards()
         if show_progress:
             sizes = with_bar(sizes, int, "ShardIndex", len(requests))
