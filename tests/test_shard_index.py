@@ -54,7 +54,8 @@ def test_ranges_are_where_tarfile_has_the_members(
     monkeypatch.setattr(scanning, "_BIG_BYTES", big_bytes)
     archive = pack(members_of(20), tar_format)
     put_object(ais_bucket, "a.tar", archive)
-    index = ShardIndex.build(f"ais://{ais_bucket.name}/", client_url=ais_cluster.endpoint)
+    url = f"ais://{ais_bucket.name}/"
+    index = ShardIndex.build(url, client_url=ais_cluster.endpoint, cluster_index="off")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         found = [(info.name, info.offset, info.offset_data + info.size) for info in tar]
     for entry in index:
@@ -178,11 +179,13 @@ def test_a_shard_that_cannot_be_indexed(
 def test_big_members_are_jumped_over(
     ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
 ) -> None:
-    """Of a shard of 24 MB less than a quarter is sent."""
+    """What follows each of them is requested by range."""
     members = chain.from_iterable(
         (member(f"{n}.bin", bytes(3 * 2**20)), member(f"{n}.cls", b"1")) for n in range(8)
     )
     put_object(ais_bucket, "big.tar", pack(list(members)))
-    index = ShardIndex.build(f"ais://{ais_bucket.name}/", client_url=faults.endpoint)
+    url = f"ais://{ais_bucket.name}/"
+    index = ShardIndex.build(url, client_url=faults.endpoint, cluster_index="off")
     assert index.counts == [8]
+    assert index[7].ranges[0][1] == 8 * (3 * 2**20 + 512 + 1024)
     assert faults.count(r"GET /v1/objects") >= 8
