@@ -50,7 +50,7 @@ from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.manifests.object_name import ObjectName
 from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.options import ReadOptions
-from aisdatapipes.samplers import DynamicBatchSampler
+from aisdatapipes.samplers import DynamicBatchSampler, ShardBlockSampler
 
 _HAS_PIPES = hasattr(torch.utils.data, "IterDataPipe")
 if TYPE_CHECKING or _HAS_PIPES:
@@ -98,6 +98,7 @@ __all__ = [
     "ReadOptions",
     "SampleEntry",
     "Settings",
+    "ShardBlockSampler",
     "ShardIndex",
     "Sharding",
     "WorkerRequestClient",

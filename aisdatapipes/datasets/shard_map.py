@@ -12,7 +12,7 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, Sources
 from aisdatapipes.datasets.zero_dict import PairDecoder, ZeroDict
 from aisdatapipes.indexes.building import UseOfCluster
-from aisdatapipes.indexes.sample_reader import Files, SampleReader
+from aisdatapipes.indexes.sample_reader import FoundSample, SampleReader
 from aisdatapipes.indexes.shard_index import ShardIndex, build_index, check_versions
 from aisdatapipes.keywords import refuse_unknown
 from aisdatapipes.manifests.manifest import Manifest
@@ -152,8 +152,7 @@ class AISShardMapDataset(Dataset[T], Generic[T]):
             IndexError: There are not so many samples.
             AISPipeError: It cannot be read, and ``on_error`` is no function that has a tar.
         """
-        sample = self.index.position(index)
-        return self._as_sample(sample, self._reader.read_one(sample))
+        return self._as_sample(self._reader.read_one(self.index.position(index)))
 
     def __getitems__(self, indices: Sequence[int]) -> list[T]:
         """Return ``(basename, files)`` of a batch, transformed, in the order of the indices.
@@ -165,9 +164,8 @@ class AISShardMapDataset(Dataset[T], Generic[T]):
             AISPipeError: One cannot be read and is not to be skipped.
             TooManyErrorsError: All of them were skipped, or more than `max_errors`.
         """
-        samples = list(map(self.index.position, indices))
-        found = self._reader.read_many(samples)
-        return [self._as_sample(samples[place], files) for place, files in found]
+        found = self._reader.read_many(list(map(self.index.position, indices)))
+        return list(map(self._as_sample, found))
 
     def counters(self) -> Counters:
         """Return what this dataset has done until now, all its worker processes together.
@@ -180,8 +178,7 @@ class AISShardMapDataset(Dataset[T], Generic[T]):
         """Return the shards of samples that ``on_error`` left out, once for each sample."""
         return self._counters.skipped_urls()
 
-    def _as_sample(self, sample: int, files: Files) -> T:
-        index = self.index
-        key, url = index.key(sample), self.manifest[index.shard_of(sample)].url
-        pair = key.rpartition("/")[2], ZeroDict(files, index.extensions, key, url)
+    def _as_sample(self, found: FoundSample) -> T:
+        key, url, files = found
+        pair = key.rpartition("/")[2], ZeroDict(files, self.index.extensions, key, url)
         return self.transform(pair) if self.transform else cast("T", pair)

@@ -11,7 +11,7 @@ import io
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aisdatapipes.errors import (
     AISPipeError,
@@ -29,10 +29,22 @@ from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.scattered import Part, stream_parts
 from aisdatapipes.tar import TarReader, key_of, sample_files
 
-__all__ = ["Files", "SampleReader"]
+__all__ = ["FoundSample", "SampleReader"]
 
-Files = dict[str, bytes]
-"""Contents of a sample, by extension."""
+
+class FoundSample(NamedTuple):
+    """A sample that was read.
+
+    Attributes:
+        key: Directory, and name up to its first dot.
+        url: Its shard.
+        files: Content by extension.
+    """
+
+    key: str
+    url: str
+    files: dict[str, bytes]
+
 
 _Range = tuple[int, int, int]
 """A first byte, the byte behind the last one, and the place of the sample that is there."""
@@ -68,12 +80,13 @@ class SampleReader:
         self._index = index
         self._reader = reader
         self._requests: dict[int, ObjectRequest] = {}
+        self._urls: dict[int, str] = {}
 
     def __getstate__(self) -> dict:
-        return {**vars(self), "_requests": {}}
+        return {**vars(self), "_requests": {}, "_urls": {}}
 
-    def read_one(self, sample: int) -> Files:
-        """Return the files of a sample, or those that ``on_error``, if it is a function, has.
+    def read_one(self, sample: int) -> FoundSample:
+        """Return a sample, with what ``on_error`` has in its place if that is a function.
 
         Raises:
             AISPipeError: It cannot be read, whatever else ``on_error`` says.
@@ -81,13 +94,13 @@ class SampleReader:
         found = self._results([sample])[0]
         if not isinstance(found, AISPipeError):
             return found
-        content = self._reader.policy.replacement(self._url(sample), found)
+        content = self._reader.policy.replacement(self._url_of(sample), found)
         if content is None:
             raise found
         return self._replacement(sample, content)
 
-    def read_many(self, samples: Sequence[int]) -> list[tuple[int, Files]]:
-        """Return the places of several samples with their files, without those that are skipped.
+    def read_many(self, samples: Sequence[int]) -> list[FoundSample]:
+        """Return several samples in their order, without those that are skipped.
 
         Args:
             samples: Which; one may come several times.
@@ -98,34 +111,37 @@ class SampleReader:
                 more than ``max_errors`` since the reader was made.
         """
         handler = self._reader.handler_here()
-        found: list[tuple[int, Files]] = []
-        for place, result in enumerate(self._results(samples)):
-            if isinstance(result, AISPipeError):
-                content = handler.content_for(self._url(samples[place]), result)
-                if content is None:
-                    continue
-                result = self._replacement(samples[place], content)
-            found.append((place, result))
+        found: list[FoundSample] = []
+        for sample, result in zip(samples, self._results(samples), strict=True):
+            if not isinstance(result, AISPipeError):
+                found.append(result)
+            elif content := handler.content_for(self._url_of(sample), result):
+                found.append(self._replacement(sample, content))
         if samples and not found:
             raise TooManyErrorsError(
                 f"all {len(samples)} samples of a batch were skipped, the first of them in "
-                f"{self._url(samples[0])!r}: see skipped_urls(), or let on_error raise to see why"
+                f"{self._url_of(samples[0])!r}: see skipped_urls(), or let on_error raise to see "
+                "why"
             )
         return found
 
-    def _results(self, samples: Sequence[int]) -> list[Files | AISPipeError]:
-        """Return the files of every sample, or the error that there is in place of them."""
-        results: list[Any] = [b""] * len(samples)
+    def _results(self, samples: Sequence[int]) -> list[FoundSample | AISPipeError]:
+        """Return every sample, or the error that there is in place of it."""
+        results: list[Any] = [b""] * len(samples)  # of a sample in several places, what has come
         counters = self._reader.counters.of_this_process()
+        add = self._add_part if self._index.has_parts else self._sample
         last = time.perf_counter()
         with counting(counters):
             for piece, content in self._contents(self._pieces(samples)):
-                waited_s = time.perf_counter() - last
+                waited_s, count = time.perf_counter() - last, len(piece.ranges)
                 for begin, end, place in piece.ranges:
-                    counters.add_object(end - begin, waited_s, 0.0)
-                    waited_s, sample, before = 0.0, samples[place], results[place]
-                    begin, end = begin - piece.begin, end - piece.begin
-                    results[place] = self._result(sample, before, content, begin, end)
+                    at, sample, before = begin - piece.begin, samples[place], results[place]
+                    results[place] = (
+                        content
+                        if isinstance(content, AISPipeError)
+                        else add(sample, content, at, at + end - begin, before)
+                    )
+                counters.add_object(piece.end - piece.begin, waited_s, 0.0, count)
                 last = time.perf_counter()
         return results
 
@@ -157,37 +173,38 @@ class SampleReader:
             contents = stream_parts(parts, options.concurrency, options.colocation)
             yield from zip(chunk, contents, strict=True)
 
-    def _result(
-        self, sample: int, before: Any, content: bytes | AISPipeError, begin: int, end: int
-    ) -> Files | AISPipeError | bytes:
-        """Return the files of a sample, an error, or its bytes until now if others will come.
+    def _add_part(
+        self, sample: int, content: bytes, begin: int, end: int, before: Any
+    ) -> FoundSample | AISPipeError | bytes:
+        """Return a sample, an error, or its bytes until now if others will come.
 
         Args:
             sample: Which.
-            before: What came of its ranges before this one: bytes, or an error.
-            content: What came now.
-            begin: Where in the content this range begins.
+            content: What came, of this place or of more.
+            begin: Where in the content this place begins.
             end: Where it ends.
+            before: What came of the places before this one: bytes, or an error.
         """
         if isinstance(before, AISPipeError):
             return before
-        if isinstance(content, AISPipeError):
-            return content
-        if parts := self._index.parts_of(sample):
-            ranges = (self._index.range_of(sample), *parts)
-            joined: bytes = before + content[begin:end]
-            begin, end = 0, sum(last - first for first, last in ranges)
-            if len(joined) < end:
-                return joined
-            content = joined
-        key, url = self._index.key(sample), self._url(sample)
+        ranges = (self._index.range_of(sample), *self._index.parts_of(sample))
+        content = before + content[begin:end]
+        size = sum(end - begin for begin, end in ranges)
+        return content if len(content) < size else self._sample(sample, content, 0, size)
+
+    def _sample(
+        self, sample: int, content: bytes, begin: int, end: int, _: object = None
+    ) -> FoundSample | AISPipeError:
+        """Return a sample, or an error if something else is in its place."""
+        index = self._index
+        key, url = index.key(sample), self._url_of(sample)
         try:
             files = sample_files(content, begin, end, key, url)
         except (BadArchiveError, CutArchiveError) as error:
             return self._other_shard(sample) or error
-        expected = self._index.extensions_of(sample)
+        expected = index.extensions_of(sample)
         if tuple(files) == expected:
-            return files
+            return FoundSample(key, url, files)
         return self._other_shard(sample) or ShardIndexError(
             f"sample {key!r} in {url} has {', '.join(files) or 'no file'} where the index has "
             f"{', '.join(expected)}: build the index again"
@@ -207,23 +224,27 @@ class SampleReader:
             f"{request.label} was replaced since it was indexed: build the index again"
         )
 
-    def _replacement(self, sample: int, content: bytes) -> Files:
-        """Return the files of a sample in a tar that ``on_error`` gave in place of its shard.
+    def _replacement(self, sample: int, content: bytes) -> FoundSample:
+        """Return a sample in a tar that ``on_error`` gave in place of its shard.
 
         Raises:
-            BadArchiveError: They are not there.
+            BadArchiveError: It is not there.
         """
-        key, url = self._index.key(sample), f"what on_error gave for {self._url(sample)}"
-        files: Files = {}
-        for name, member, _ in TarReader(io.BytesIO(content), url).files():
+        key, url = self._index.key(sample), self._url_of(sample)
+        label, files = f"what on_error gave for {url}", {}
+        for name, member, _ in TarReader(io.BytesIO(content), label).files():
             if key_of(name) == key:
                 files[name[len(key) + 1 :].lower()] = member
         if not files:
-            raise BadArchiveError(f"{url} has no sample {key!r}: give a tar that has it, or None")
-        return files
+            raise BadArchiveError(f"{label} has no sample {key!r}: give a tar that has it, or None")
+        return FoundSample(key, url, files)
 
-    def _url(self, sample: int) -> str:
-        return self._index.manifest[self._index.shard_of(sample)].url
+    def _url_of(self, sample: int) -> str:
+        shard = self._index.shard_of(sample)
+        url = self._urls.get(shard)
+        if url is None:
+            url = self._urls[shard] = self._index.manifest[shard].url
+        return url
 
     def _request(self, shard: int) -> ObjectRequest:
         request = self._requests.get(shard)
