@@ -11,7 +11,7 @@ import io
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from aisdatapipes.errors import (
     AISPipeError,
@@ -21,7 +21,6 @@ from aisdatapipes.errors import (
     ShardIndexError,
     TooManyErrorsError,
 )
-from aisdatapipes.indexes.shard_index import ShardIndex
 from aisdatapipes.indexes.versions import versions_of
 from aisdatapipes.metrics.counters import counting
 from aisdatapipes.reading.object_reader import ObjectReader
@@ -29,7 +28,7 @@ from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.scattered import Part, stream_parts
 from aisdatapipes.tar import TarReader, key_of, sample_files
 
-__all__ = ["FoundSample", "SampleReader"]
+__all__ = ["FoundSample", "SampleReader", "SampleSource"]
 
 
 class FoundSample(NamedTuple):
@@ -66,8 +65,45 @@ class _Piece:
         return begin < self.end or (begin == self.end and end - self.begin <= _MOST_MERGED_BYTES)
 
 
+class SampleSource(Protocol):
+    """What knows of samples, by numbers, and of their shards, by numbers too."""
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether members of some sample are apart."""
+        ...
+
+    def shard_of(self, sample: int) -> int:
+        """Return the number of the shard of a sample."""
+        ...
+
+    def range_of(self, sample: int) -> tuple[int, int]:
+        """Return where a sample is, its first range if it has several."""
+        ...
+
+    def parts_of(self, sample: int) -> Sequence[tuple[int, int]]:
+        """Return the further ranges of a sample."""
+        ...
+
+    def key(self, sample: int) -> str:
+        """Return the key of a sample."""
+        ...
+
+    def extensions_of(self, sample: int) -> tuple[str, ...]:
+        """Return the extensions of a sample, in the order of its files."""
+        ...
+
+    def url_of(self, shard: int) -> str:
+        """Return the URL of a shard."""
+        ...
+
+    def version_of(self, shard: int) -> str:
+        """Return what tells a shard from another one of its name; empty if that is unknown."""
+        ...
+
+
 class SampleReader:
-    """Reads the samples of an index, and counts over all processes that have a copy of it.
+    """Reads samples, and counts over all processes that have a copy of it.
 
     It is plain data and pickles; connections are made where it reads.
 
@@ -76,14 +112,13 @@ class SampleReader:
         reader: Says how shards are requested, how much at a time, and what happens to errors.
     """
 
-    def __init__(self, index: ShardIndex, reader: ObjectReader) -> None:
+    def __init__(self, index: SampleSource, reader: ObjectReader) -> None:
         self._index = index
         self._reader = reader
         self._requests: dict[int, ObjectRequest] = {}
-        self._urls: dict[int, str] = {}
 
     def __getstate__(self) -> dict:
-        return {**vars(self), "_requests": {}, "_urls": {}}
+        return {**vars(self), "_requests": {}}
 
     def read_one(self, sample: int) -> FoundSample:
         """Return a sample, with what ``on_error`` has in its place if that is a function.
@@ -91,13 +126,13 @@ class SampleReader:
         Raises:
             AISPipeError: It cannot be read, whatever else ``on_error`` says.
         """
-        found = self._results([sample])[0]
+        found = self.results([sample])[0]
         if not isinstance(found, AISPipeError):
             return found
         content = self._reader.policy.replacement(self._url_of(sample), found)
         if content is None:
             raise found
-        return self._replacement(sample, content)
+        return self.replacement(sample, content)
 
     def read_many(self, samples: Sequence[int]) -> list[FoundSample]:
         """Return several samples in their order, without those that are skipped.
@@ -112,11 +147,13 @@ class SampleReader:
         """
         handler = self._reader.handler_here()
         found: list[FoundSample] = []
-        for sample, result in zip(samples, self._results(samples), strict=True):
+        for sample, result in zip(samples, self.results(samples), strict=True):
             if not isinstance(result, AISPipeError):
                 found.append(result)
-            elif content := handler.content_for(self._url_of(sample), result):
-                found.append(self._replacement(sample, content))
+            else:
+                content = handler.content_for(self._url_of(sample), result)
+                if content is not None:
+                    found.append(self.replacement(sample, content))
         if samples and not found:
             raise TooManyErrorsError(
                 f"all {len(samples)} samples of a batch were skipped, the first of them in "
@@ -125,7 +162,7 @@ class SampleReader:
             )
         return found
 
-    def _results(self, samples: Sequence[int]) -> list[FoundSample | AISPipeError]:
+    def results(self, samples: Sequence[int]) -> list[FoundSample | AISPipeError]:
         """Return every sample, or the error that there is in place of it."""
         results: list[Any] = [b""] * len(samples)  # of a sample in several places, what has come
         counters = self._reader.counters.of_this_process()
@@ -218,13 +255,14 @@ class SampleReader:
             (version,) = versions_of([request])
         except AISPipeError as error:
             return error
-        if version == self._index.versions[number]:
+        before = self._index.version_of(number)
+        if before and version == before:
             return None
         return ObjectChangedError(
             f"{request.label} was replaced since it was indexed: build the index again"
         )
 
-    def _replacement(self, sample: int, content: bytes) -> FoundSample:
+    def replacement(self, sample: int, content: bytes) -> FoundSample:
         """Return a sample in a tar that ``on_error`` gave in place of its shard.
 
         Raises:
@@ -240,16 +278,12 @@ class SampleReader:
         return FoundSample(key, url, files)
 
     def _url_of(self, sample: int) -> str:
-        shard = self._index.shard_of(sample)
-        url = self._urls.get(shard)
-        if url is None:
-            url = self._urls[shard] = self._index.manifest[shard].url
-        return url
+        return self._index.url_of(self._index.shard_of(sample))
 
     def _request(self, shard: int) -> ObjectRequest:
         request = self._requests.get(shard)
         if request is None:
-            request = self._reader.request_for(self._index.manifest[shard].url)
+            request = self._reader.request_for(self._index.url_of(shard))
             self._requests[shard] = request
         return request
 

@@ -159,7 +159,7 @@ class ShardIndex:
         handle, temporary = tempfile.mkstemp(dir=Path(path).parent, prefix=f"{Path(path).name}-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(self._file.data)
+                file.write(self.data)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -214,7 +214,7 @@ class ShardIndex:
         firsts = self._file.columns.firsts
         return [end - begin for begin, end in pairwise(firsts)]
 
-    @property
+    @cached_property
     def versions(self) -> list[str]:
         """Size and checksum of each shard when it was indexed; empty for one that was gone."""
         return self._file.versions()
@@ -225,9 +225,25 @@ class ShardIndex:
         return bool(len(self._file.columns.part_samples))
 
     @property
+    def data(self) -> memoryview:
+        """The bytes of its file, not copied."""
+        return self._file.data
+
+    @property
     def nbytes(self) -> int:
         """Bytes of its file."""
-        return len(self._file.data)
+        return len(self.data)
+
+    def url_of(self, shard: int) -> str:
+        """Return the URL of a shard."""
+        url = self._urls.get(shard)
+        if url is None:
+            url = self._urls[shard] = self.manifest[shard].url
+        return url
+
+    def version_of(self, shard: int) -> str:
+        """Return size and checksum of a shard when it was indexed."""
+        return self.versions[shard]
 
     def shard_of(self, sample: int) -> int:
         """Return the number of the shard of a sample."""
@@ -278,7 +294,7 @@ class ShardIndex:
 
     def __getitem__(self, index: int) -> SampleEntry:
         sample = self.position(index)
-        url = self.manifest[self.shard_of(sample)].url
+        url = self.url_of(self.shard_of(sample))
         ranges = (self.range_of(sample), *self.parts_of(sample))
         return SampleEntry(url, self.key(sample), self.extensions_of(sample), ranges)
 
@@ -297,6 +313,7 @@ class ShardIndex:
 
     def _use(self, file: IndexFile) -> None:
         self._file = file
+        self._urls: dict[int, str] = {}
 
 
 def build_index(
