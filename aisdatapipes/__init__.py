@@ -1,8 +1,8 @@
 """torchdata DataPipes for NVIDIA AIStore: list and load buckets, objects and tar shards.
 
 Importing the package registers the functional names, so that every pipe has them:
-``list_files_by_ais``, ``load_files_by_ais``, ``load_samples_by_ais``, ``load_from_tar_by_ais``,
-``ais_list_sources`` and their older spellings.
+``list_files_by_ais``, ``load_files_by_ais``, ``list_samples_by_ais``, ``load_samples_by_ais``,
+``load_from_tar_by_ais``, ``ais_list_sources`` and their older spellings.
 
 Example:
     >>> import aisdatapipes
@@ -61,6 +61,7 @@ if TYPE_CHECKING or _HAS_PIPES:
         AISFileLoaderIterDataPipe,
         AISProgress,
         AISSampleDecoder,
+        AISSampleLister,
         AISSampleLoader,
         AISSampleTuples,
         AISSourceLister,
@@ -84,6 +85,7 @@ __all__ = [
     "AISParallelMapDataset",
     "AISProgress",
     "AISSampleDecoder",
+    "AISSampleLister",
     "AISSampleLoader",
     "AISSampleTuples",
     "AISShardMapDataset",
