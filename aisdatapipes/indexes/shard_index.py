@@ -220,6 +220,17 @@ class ShardIndex:
         return self._file.versions()
 
     @property
+    def counts_in_order(self) -> list[int]:
+        """How many samples each shard has for who reads it in order.
+
+        A sample whose members are apart is several there.
+        """
+        counts = self.counts
+        for sample in self._file.columns.part_samples:
+            counts[self.shard_of(sample)] += 1
+        return counts
+
+    @property
     def has_parts(self) -> bool:
         """Whether members of some sample are apart."""
         return bool(len(self._file.columns.part_samples))
