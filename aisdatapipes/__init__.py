@@ -45,7 +45,8 @@ from aisdatapipes.datasets import (
     ZeroDict,
 )
 from aisdatapipes.distributed.sharding import Sharding
-from aisdatapipes.indexes.shard_index import SampleEntry, ShardIndex
+from aisdatapipes.indexes.sample_entry import SampleEntry
+from aisdatapipes.indexes.shard_index import ShardIndex
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.manifests.object_name import ObjectName
 from aisdatapipes.metrics.counters import Counters

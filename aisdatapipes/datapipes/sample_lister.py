@@ -12,7 +12,8 @@ from aisdatapipes.datapipes.functional_names import FunctionalNames
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.distributed.shared_once import SharedOnce
 from aisdatapipes.indexes.building import UseOfCluster
-from aisdatapipes.indexes.shard_index import SampleEntry, ShardIndex
+from aisdatapipes.indexes.sample_entry import SampleEntry
+from aisdatapipes.indexes.shard_index import ShardIndex
 from aisdatapipes.reading.options import OnError
 
 __all__ = ["AISSampleLister"]

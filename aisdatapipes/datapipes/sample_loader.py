@@ -16,7 +16,7 @@ from aisdatapipes.datapipes.sharding import own_share
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.etl import ETLCall
 from aisdatapipes.indexes.entry_reading import read_entries
-from aisdatapipes.indexes.shard_index import SampleEntry
+from aisdatapipes.indexes.sample_entry import SampleEntry
 from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import ErrorHandler, ErrorPolicy, OnError, ReadOptions

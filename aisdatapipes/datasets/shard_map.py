@@ -13,7 +13,7 @@ from aisdatapipes.datasets.sources import DatasetSource, PrefixMap, Sources
 from aisdatapipes.datasets.zero_dict import PairDecoder, ZeroDict
 from aisdatapipes.indexes.building import UseOfCluster
 from aisdatapipes.indexes.sample_reader import FoundSample, SampleReader
-from aisdatapipes.indexes.shard_index import ShardIndex, build_index, check_versions
+from aisdatapipes.indexes.shard_index import ShardIndex
 from aisdatapipes.keywords import refuse_unknown
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.metrics.counters import Counters
@@ -132,10 +132,10 @@ class AISShardMapDataset(Dataset[T], Generic[T]):
         self.manifest, self.client_url = source.manifest, source.endpoint
         if index is None:
             use, progress = options.get("cluster_index", "build"), options.get("show_progress")
-            index = build_index(self.manifest, source.reader, use, show_progress=bool(progress))
+            index = ShardIndex.of(self.manifest, source.reader, use, show_progress=bool(progress))
         else:
             index.check_shards(source.manifest)
-            check_versions(index, source.reader)
+            index.check_by(source.reader)
         self.index = index
         self.transform = transform
         self._counters = source.reader.counters

@@ -25,7 +25,7 @@ from aisdatapipes.distributed.world import Ranks
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.indexes.part_slice import PartSlice
 from aisdatapipes.indexes.sample_parts import SampleParts
-from aisdatapipes.indexes.shard_index import ShardIndex, check_versions
+from aisdatapipes.indexes.shard_index import ShardIndex
 from aisdatapipes.keywords import known, refuse_unknown
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.reading.options import OnError
@@ -168,7 +168,7 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
             if etl_name or options.get("etl"):
                 raise ValueError("an index is of shards as they are: give index= or an ETL")
             index.check_shards(self.manifest)
-            check_versions(index, reader)
+            index.check_by(reader)
         self.strict = strict
         self._buffer = shuffle_buffer
         self._seen: dict[str, None] = {}

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Literal
 
+from aisdatapipes.distributed.rank_sharing import share_between_ranks
 from aisdatapipes.errors import UNREADABLE, ObjectNotFoundError
 from aisdatapipes.indexes.cluster_index import ClusterIndex
 from aisdatapipes.indexes.index_file import ENCODING, Columns, pack_index
 from aisdatapipes.indexes.scanning import FoundSamples, scan_shard
 from aisdatapipes.indexes.shard_samples import IndexedSample
 from aisdatapipes.indexes.versions import size_of, versions_of
+from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.metrics.counters import ProcessCounters, counting
+from aisdatapipes.metrics.progress_bar import with_bar
 from aisdatapipes.processes.background import BackgroundPool
+from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import ErrorHandler
 from aisdatapipes.reading.request import ObjectRequest
 
-__all__ = ["IndexBuilder", "UseOfCluster"]
+__all__ = ["UseOfCluster", "build_file"]
 
 UseOfCluster = Literal["build", "read", "off"]
 """``"build"``: what the cluster's own index lacks is indexed there first; ``"read"``: it is used as
@@ -34,7 +38,41 @@ _AHEAD = 2 * _CONCURRENCY
 _logger = logging.getLogger(__name__)
 
 
-class IndexBuilder:
+def build_file(
+    manifest: Manifest,
+    reader: ObjectReader,
+    cluster_index: UseOfCluster = "build",
+    *,
+    show_progress: bool = False,
+) -> bytes:
+    """Return the file of an index of shards; of several ranks, one makes it for all.
+
+    Args:
+        manifest: The shards.
+        reader: Says how they are requested, what happens to bad ones, and where it is counted.
+        cluster_index: See `UseOfCluster`.
+        show_progress: Show a tqdm bar.
+
+    Raises:
+        AISPipeError: A shard cannot be indexed, or the cluster cannot be asked.
+    """
+
+    def build() -> bytes:
+        requests = list(map(reader.request_for, manifest.urls()))
+        counters = reader.counters.of_this_process()
+        handler = ErrorHandler(reader.policy, counters)
+        builder = _IndexBuilder(requests, handler, counters, cluster_index)
+        sizes: Iterable[int] = builder.shards()
+        if show_progress:
+            sizes = with_bar(sizes, int, "ShardIndex", len(requests))
+        for _ in sizes:
+            pass
+        return builder.pack(manifest.data)
+
+    return share_between_ranks(f"index of {manifest.fingerprint}", build)
+
+
+class _IndexBuilder:
     """Finds the samples of shards, and packs them in the file of an index.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aisdatapipes.indexes.shard_index import SampleEntry
+from aisdatapipes.indexes.sample_entry import SampleEntry
 
 __all__ = ["EntryBatch"]
 

@@ -8,8 +8,8 @@ from concurrent.futures import Future
 
 from aisdatapipes.errors import AISPipeError
 from aisdatapipes.indexes.entry_batch import EntryBatch
+from aisdatapipes.indexes.sample_entry import SampleEntry
 from aisdatapipes.indexes.sample_reader import FoundSample, SampleReader
-from aisdatapipes.indexes.shard_index import SampleEntry
 from aisdatapipes.processes.background import in_thread
 from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import ErrorHandler

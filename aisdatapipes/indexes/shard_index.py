@@ -11,48 +11,21 @@ from functools import cached_property
 from itertools import pairwise, zip_longest
 from operator import index as as_index
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.distributed.rank_sharing import share_between_ranks
-from aisdatapipes.errors import ObjectChangedError, ShardIndexError
-from aisdatapipes.indexes.building import IndexBuilder, UseOfCluster
+from aisdatapipes.errors import ShardIndexError
+from aisdatapipes.indexes.building import UseOfCluster, build_file
 from aisdatapipes.indexes.index_file import IndexFile, check_index
-from aisdatapipes.indexes.versions import versions_of
+from aisdatapipes.indexes.sample_entry import SampleEntry
+from aisdatapipes.indexes.versions import check_versions
 from aisdatapipes.manifests.manifest import Manifest
-from aisdatapipes.metrics.progress_bar import with_bar
 from aisdatapipes.processes.shared_file import SharedFile
 from aisdatapipes.reading.object_reader import ObjectReader
-from aisdatapipes.reading.options import ErrorHandler, ErrorPolicy, OnError
+from aisdatapipes.reading.options import ErrorPolicy, OnError
 
-__all__ = ["SampleEntry", "ShardIndex", "build_index", "check_versions"]
-
-
-class SampleEntry(NamedTuple):
-    """A sample of a `ShardIndex`.
-
-    Attributes:
-        url: Its shard.
-        key: Directory, and name up to its first dot.
-        extensions: What is behind that dot, in lower case, of each of its files, in order.
-        ranges: Where it is in the shard: from a first byte to before another; several where
-            members of other samples come in between.
-
-    Example:
-        >>> SampleEntry("ais://coco/0.tar", "train/0001", ("jpg", "cls"), ((0, 40960),)).basename
-        '0001'
-    """
-
-    url: str
-    key: str
-    extensions: tuple[str, ...]
-    ranges: tuple[tuple[int, int], ...]
-
-    @property
-    def basename(self) -> str:
-        """The last part of its key."""
-        return self.key.rpartition("/")[2]
+__all__ = ["ShardIndex"]
 
 
 class ShardIndex:
@@ -132,7 +105,20 @@ class ShardIndex:
             policy=ErrorPolicy(on_error),
             settings=settings,
         )
-        return build_index(manifest, reader, cluster_index, show_progress=show_progress)
+        return cls.of(manifest, reader, cluster_index, show_progress=show_progress)
+
+    @classmethod
+    def of(
+        cls,
+        manifest: Manifest,
+        reader: ObjectReader,
+        cluster_index: UseOfCluster = "build",
+        *,
+        show_progress: bool = False,
+    ) -> ShardIndex:
+        """Do what `build` does, with a reader that says how shards are requested, and counts."""
+        data = build_file(manifest, reader, cluster_index, show_progress=show_progress)
+        return cls(data, reader.endpoint, manifest.clusters)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ShardIndex:
@@ -180,7 +166,12 @@ class ShardIndex:
         """
         endpoint = resolve_endpoint(client_url or self.manifest.endpoint)
         clusters = self.manifest.clusters
-        check_versions(self, ObjectReader(endpoint, clusters=clusters, settings=settings))
+        self.check_by(ObjectReader(endpoint, clusters=clusters, settings=settings))
+
+    def check_by(self, reader: ObjectReader) -> None:
+        """Do what `check` does, with a reader that says how shards are requested."""
+        requests = list(map(reader.request_for, self.manifest.urls()))
+        check_versions(requests, self.versions, f"versions {self.fingerprint}")
 
     def check_shards(self, manifest: Manifest) -> None:
         """Make sure that it is of the shards of a manifest, in their order.
@@ -325,61 +316,3 @@ class ShardIndex:
     def _use(self, file: IndexFile) -> None:
         self._file = file
         self._urls: dict[int, str] = {}
-
-
-def build_index(
-    manifest: Manifest,
-    reader: ObjectReader,
-    cluster_index: UseOfCluster = "build",
-    *,
-    show_progress: bool = False,
-) -> ShardIndex:
-    """Return the index of the shards of a manifest; of several ranks, one builds it for all.
-
-    Args:
-        manifest: The shards.
-        reader: Says how they are requested, what happens to bad ones, and where it is counted.
-        cluster_index: See `ShardIndex.build`.
-        show_progress: Show a tqdm bar.
-
-    Raises:
-        AISPipeError: See `ShardIndex.build`.
-    """
-
-    def build() -> bytes:
-        requests = list(map(reader.request_for, manifest.urls()))
-        counters = reader.counters.of_this_process()
-        handler = ErrorHandler(reader.policy, counters)
-        builder = IndexBuilder(requests, handler, counters, cluster_index)
-        sizes: Iterable[int] = builder.shards()
-        if show_progress:
-            sizes = with_bar(sizes, int, "ShardIndex", len(requests))
-        for _ in sizes:
-            pass
-        return builder.pack(manifest.data)
-
-    data = share_between_ranks(f"index of {manifest.fingerprint}", build)
-    return ShardIndex(data, reader.endpoint, manifest.clusters)
-
-
-def check_versions(index: ShardIndex, reader: ObjectReader) -> None:
-    """Make sure that shards are those that were indexed; of several ranks, one asks for all.
-
-    Args:
-        index: Their index.
-        reader: Says how they are requested.
-
-    Raises:
-        ObjectChangedError: A shard was replaced or is gone.
-        AISPipeError: The cluster cannot be asked.
-    """
-    requests = list(map(reader.request_for, index.manifest.urls()))
-    key = f"versions {index.fingerprint}"
-    lines = share_between_ranks(key, lambda: "\n".join(versions_of(requests)).encode())
-    now = lines.decode().split("\n")
-    for request, before, after in zip(requests, index.versions, now, strict=False):
-        if before != after:
-            what = "was replaced" if after else "is gone"
-            raise ObjectChangedError(
-                f"{request.label} {what} since it was indexed: build the index again"
-            )

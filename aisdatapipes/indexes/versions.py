@@ -7,11 +7,13 @@ from dataclasses import replace
 from os.path import commonprefix
 
 from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.distributed.rank_sharing import share_between_ranks
+from aisdatapipes.errors import ObjectChangedError
 from aisdatapipes.listing.bucket_listing import list_versions
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.urls import format_url
 
-__all__ = ["checksum_of", "is_of_version", "size_of", "versions_of"]
+__all__ = ["check_versions", "checksum_of", "is_of_version", "size_of", "versions_of"]
 
 
 def versions_of(requests: Sequence[ObjectRequest]) -> list[str]:
@@ -32,6 +34,28 @@ def versions_of(requests: Sequence[ObjectRequest]) -> list[str]:
         for number in numbers:
             versions[number] = found.get(requests[number].url.name, "")
     return versions
+
+
+def check_versions(requests: Sequence[ObjectRequest], before: Sequence[str], key: str) -> None:
+    """Make sure that shards are still of some versions; of several ranks, one asks for all.
+
+    Args:
+        requests: The shards.
+        before: Their versions.
+        key: What it is, the same text in all ranks.
+
+    Raises:
+        ObjectChangedError: A shard was replaced or is gone.
+        AISPipeError: The cluster cannot be asked.
+    """
+    lines = share_between_ranks(key, lambda: "\n".join(versions_of(requests)).encode())
+    now = lines.decode().split("\n")[: len(requests)]
+    for request, old, new in zip(requests, before, now, strict=True):
+        if old != new:
+            what = "was replaced" if new else "is gone"
+            raise ObjectChangedError(
+                f"{request.label} {what} since it was indexed: build the index again"
+            )
 
 
 def size_of(version: str) -> int:
