@@ -18,6 +18,7 @@ from aisdatapipes.indexes import scanning
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 from support.faults import FaultProxy
+from support.jobs import run_ranks
 from support.tars import member, pack, shard
 
 FORMATS = {
@@ -189,3 +190,22 @@ def test_big_members_are_jumped_over(
     assert index.counts == [8]
     assert index[7].ranges[0][1] == 8 * (3 * 2**20 + 512 + 1024)
     assert faults.count(r"GET /v1/objects") >= 8
+
+
+def built_in_rank(url: str, endpoint: str) -> tuple[str, int]:
+    """Index and check a bucket in one of several ranks."""
+    index = ShardIndex.build(url, client_url=endpoint, cluster_index="off")
+    index.check()
+    return index.fingerprint, len(index)
+
+
+def test_one_rank_builds_for_all(
+    shard_urls: list[str], ais_bucket: Bucket, faults: FaultProxy
+) -> None:
+    """Two ranks have the same index, and each shard was read by one of them."""
+    url = f"ais://{ais_bucket.name}/"
+    alone = built_in_rank(url, faults.endpoint)
+    requests = faults.count("GET /v1/objects")
+    assert run_ranks(2, built_in_rank, url, faults.endpoint) == [alone] * 2
+    assert faults.count("GET /v1/objects") == 2 * requests
+    assert alone[1] == 7 * len(shard_urls)
