@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 PEER := .venv-peer
+FORMATS := .venv-formats
 comma := ,
 EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
@@ -95,7 +96,7 @@ node: $(READY)
 	@test -n "$$AIS_ENDPOINT" || $(VENV)/bin/python -m aisdatapipes node
 
 # On a quiet machine: other work on it shows in the figures.
-bench: node $(VENV)/.ready-bench $(PEER)/.ready
+bench: node $(VENV)/.ready-bench $(PEER)/.ready $(FORMATS)/.ready
 	@$(VENV)/bin/python -m benchmarks
 
 $(VENV)/.ready-bench: $(READY)
@@ -110,6 +111,18 @@ $(PEER)/.ready: $(READY)
 		--target $(PEER) --no-deps aistore==1.22.1
 	@touch $@
 
+# Loaders with formats of their own. Without dependencies, as they want other versions of what is
+# in the environment: what they import beside is named here.
+$(FORMATS)/.ready: $(READY)
+	@rm -rf $(FORMATS)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --target $(FORMATS) \
+		--no-deps mosaicml-streaming==0.13.0 litdata==0.2.76 brotli zstd python-snappy cramjam \
+		"transformers<5" "huggingface_hub<1" tokenizers==0.22.2 safetensors regex catalogue \
+		google-cloud-storage google-api-core google-auth google-cloud-core oci \
+		azure-core azure-identity azure-storage-blob azure-storage-file-datalake paramiko \
+		tifffile lightning-utilities torchvision==0.29.2
+	@touch $@
+
 $(READY): pyproject.toml
 	@echo "Installing into $(VENV): torch alone is about 5 GB, this takes some minutes once"
 	@$(PYTHON) -m venv $(VENV)
@@ -117,4 +130,4 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(PEER) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEER) $(FORMATS) .pytest_cache .ruff_cache .hypothesis
