@@ -1,9 +1,9 @@
 """torchdata DataPipes for NVIDIA AIStore: list and load buckets, objects and tar shards.
 
 Importing the package gives every pipe the functional names, be torch imported before or after:
-``list_files_by_ais``, ``load_files_by_ais``, ``load_samples_by_ais``, ``load_from_tar_by_ais``,
-``ais_list_sources`` and their older spellings. Torch itself is imported with the first name that
-needs it.
+``list_files_by_ais``, ``load_files_by_ais``, ``list_samples_by_ais``, ``load_samples_by_ais``,
+``load_from_tar_by_ais``, ``ais_list_sources`` and their older spellings. Torch itself is imported
+with the first name that needs it.
 
 Example:
     >>> import aisdatapipes
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         AISFileLoaderIterDataPipe,
         AISProgress,
         AISSampleDecoder,
+        AISSampleLister,
         AISSampleLoader,
         AISSampleTuples,
         AISSourceLister,
@@ -47,15 +48,18 @@ if TYPE_CHECKING:
         AISMixDataset,
         AISMultiShardStream,
         AISParallelMapDataset,
+        AISShardMapDataset,
         AISShardReader,
         ZeroDict,
     )
     from aisdatapipes.distributed.sharding import Sharding
+    from aisdatapipes.indexes.sample_entry import SampleEntry
+    from aisdatapipes.indexes.shard_index import ShardIndex
     from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
     from aisdatapipes.manifests.object_name import ObjectName
     from aisdatapipes.metrics.counters import Counters
     from aisdatapipes.reading.options import ReadOptions
-    from aisdatapipes.samplers import DynamicBatchSampler
+    from aisdatapipes.samplers import DynamicBatchSampler, ShardBlockSampler
 
     __version__: str
 
@@ -76,8 +80,10 @@ __all__ = [
     "AISParallelMapDataset",
     "AISProgress",
     "AISSampleDecoder",
+    "AISSampleLister",
     "AISSampleLoader",
     "AISSampleTuples",
+    "AISShardMapDataset",
     "AISShardReader",
     "AISSourceLister",
     "AISTarLoader",
@@ -87,7 +93,10 @@ __all__ = [
     "ManifestEntry",
     "ObjectName",
     "ReadOptions",
+    "SampleEntry",
     "Settings",
+    "ShardBlockSampler",
+    "ShardIndex",
     "Sharding",
     "WorkerRequestClient",
     "ZeroDict",
@@ -114,8 +123,10 @@ _ROOM_OF = {
     "AISParallelMapDataset": _DATASETS,
     "AISProgress": _PIPES,
     "AISSampleDecoder": _PIPES,
+    "AISSampleLister": _PIPES,
     "AISSampleLoader": _PIPES,
     "AISSampleTuples": _PIPES,
+    "AISShardMapDataset": _DATASETS,
     "AISShardReader": _DATASETS,
     "AISSourceLister": _PIPES,
     "AISTarLoader": _PIPES,
@@ -125,7 +136,10 @@ _ROOM_OF = {
     "ManifestEntry": "manifests.manifest",
     "ObjectName": "manifests.object_name",
     "ReadOptions": "reading.options",
+    "SampleEntry": "indexes.sample_entry",
     "Settings": "client.settings",
+    "ShardBlockSampler": "samplers",
+    "ShardIndex": "indexes.shard_index",
     "Sharding": "distributed.sharding",
     "WorkerRequestClient": "client.worker_client",
     "ZeroDict": _DATASETS,
@@ -135,7 +149,7 @@ _ROOM_OF = {
 
 _ROOMS = {
     *("checkpoint", "client", "datapipes", "datasets", "distributed", "errors", "filesystem"),
-    *("listing", "manifests", "metrics", "reading", "samplers", "types", "urls"),
+    *("indexes", "listing", "manifests", "metrics", "reading", "samplers", "types", "urls"),
 }
 """What is there as an attribute without an import of its own."""
 

@@ -37,6 +37,7 @@ FUNCTIONAL_NAMES = {
     "show_progress_by_ais": "AISProgress",
     "decode": "AISSampleDecoder",
     "to_tuple": "AISSampleTuples",
+    "list_samples_by_ais": "AISSampleLister",
     "load_samples_by_ais": "AISSampleLoader",
     "ais_list_sources": "AISSourceLister",
     "load_from_tar_by_ais": "AISTarLoader",

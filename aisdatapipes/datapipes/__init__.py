@@ -25,6 +25,7 @@ from aisdatapipes.datapipes.file_loader import AISFileLoader
 from aisdatapipes.datapipes.progress import AISProgress
 from aisdatapipes.datapipes.registration import TORCHDATA_HAS_PIPES, register
 from aisdatapipes.datapipes.sample_decoder import AISSampleDecoder, AISSampleTuples
+from aisdatapipes.datapipes.sample_lister import AISSampleLister
 from aisdatapipes.datapipes.sample_loader import AISSampleLoader
 from aisdatapipes.datapipes.tar_loader import AISTarLoader
 from aisdatapipes.stand_ins import FUNCTIONAL_NAMES, TORCHDATA_NAMES
@@ -36,6 +37,7 @@ __all__ = [
     "AISFileLoaderIterDataPipe",
     "AISProgress",
     "AISSampleDecoder",
+    "AISSampleLister",
     "AISSampleLoader",
     "AISSampleTuples",
     "AISSourceLister",
