@@ -14,6 +14,7 @@ import pytest
 import aisdatapipes
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
+from support.pictures import picture_shards, pictures
 
 ROOT = Path(__file__).parent.parent
 README = ROOT.joinpath("README.md").read_text()
@@ -35,8 +36,14 @@ IMAGES = [
 
 @pytest.fixture(scope="module")
 def documented_cluster(ais_cluster: LocalCluster, put_object: PutObject):
-    """The cluster that the examples are about: ``caltech256`` has five images, ``coco`` a shard."""
-    images, shards = (ais_cluster.client().bucket(name).create() for name in ("caltech256", "coco"))
+    """The cluster that the examples are about.
+
+    ``caltech256`` has five images that are none, ``coco`` a shard of an empty sample, ``pets``
+    real ones in class folders, and ``pets-shards`` the same in shards.
+    """
+    names = ("caltech256", "coco", "pets", "pets-shards")
+    buckets = [ais_cluster.client().bucket(name).create() for name in names]
+    images, shards, pets, pets_shards = buckets
     for name in IMAGES:
         put_object(images, name, f"the image {name}".encode())
     shard = io.BytesIO()
@@ -44,9 +51,13 @@ def documented_cluster(ais_cluster: LocalCluster, put_object: PutObject):
         for member in ("0001.jpg", "0001.cls"):
             tar.addfile(tarfile.TarInfo(member))
     put_object(shards, "train-000000.tar", shard.getvalue())
+    for name, content in pictures().items():
+        put_object(pets, name, content)
+    for name, content in picture_shards(pictures()).items():
+        put_object(pets_shards, name, content)
     yield ais_cluster
-    images.delete()
-    shards.delete()
+    for bucket in buckets:
+        bucket.delete()
 
 
 @pytest.fixture
