@@ -20,7 +20,10 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
     "benchmarks/chart.svg": "assets/chart.svg",
-    **{f"notebooks/{path.name}": f"tutorials/{path.name}" for path in ROOT.glob("notebooks/*.ipynb")},
+    **{
+        f"notebooks/{path.name}": f"tutorials/{path.name}"
+        for path in ROOT.glob("notebooks/*.ipynb")
+    },
 }
 """Files of the repository, to where they are on the site."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import doctest
 import importlib
 import io
+import multiprocessing
 import re
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,7 +79,16 @@ def test_docstring_examples(name: str) -> None:
     assert results.failed == 0
 
 
-@pytest.mark.usefixtures("environment")
+@pytest.fixture
+def forks() -> Iterator[None]:
+    """Let workers have the functions of a page, which are in no file that they could import."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("fork", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.usefixtures("environment", "forks")
 # torchdata's StatefulDataLoader calls it on torch 2.13 and later.
 @pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
 def test_readme_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +96,7 @@ def test_readme_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     assert len(blocks) >= 3
-    names: dict[str, object] = {"__name__": "readme"}
+    names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
 
@@ -103,7 +114,8 @@ def test_public_names_are_documented() -> None:
         assert getattr(aisdatapipes, name).__doc__, name
 
 
-def test_links_inside_the_readme_lead_somewhere() -> None:
-    """Relative links point at files of the repository."""
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
-    assert [link for link in links if not ROOT.joinpath(link).exists()] == []
+def test_links_of_the_readme_are_absolute() -> None:
+    """They lead somewhere on a package index too; test_pages.py says that they are not dead."""
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert len(links) > 10
+    assert [link for link in links if not link.startswith("https://")] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from aisdatapipes import errors
-from test_docs import ROOT, documented_cluster, environment  # noqa: F401 - fixtures
+from test_docs import ROOT, documented_cluster, environment, forks  # noqa: F401 - fixtures
 from test_layers import ROWS
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 RUN_ELSEWHERE = {"filesystem.md", "ray.md"}
 """In tests/ecosystem, with the libraries that they are about."""
-TO_RUN = [page for page in PAGES if page.name not in RUN_ELSEWHERE and "```python" in page.read_text()]
+TO_RUN = [
+    page for page in PAGES if page.name not in RUN_ELSEWHERE and "```python" in page.read_text()
+]
 LINKED = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"))]
 REPOSITORY = "https://github.com/aisdatapipes/aisdatapipes/blob/main/"
 
@@ -26,15 +27,6 @@ REPOSITORY = "https://github.com/aisdatapipes/aisdatapipes/blob/main/"
 def name_of(page: Path) -> str:
     """Return what a page is called in the list of tests."""
     return page.relative_to(ROOT).as_posix()
-
-
-@pytest.fixture
-def forks() -> Iterator[None]:
-    """Let workers have the functions of a page, which are in no file that they could import."""
-    before = multiprocessing.get_start_method(allow_none=True)
-    multiprocessing.set_start_method("fork", force=True)
-    yield
-    multiprocessing.set_start_method(before, force=True)
 
 
 @pytest.mark.usefixtures("environment", "forks")
@@ -86,14 +78,18 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
 
 def test_every_page_can_be_found() -> None:
     """The navigation of the site names each page once."""
-    named = re.findall(r"^ +- (?:[^:\n]+: )?(\S+\.md)$", ROOT.joinpath("mkdocs.yml").read_text(), re.M)
+    named = re.findall(
+        r"^ +- (?:[^:\n]+: )?(\S+\.md)$", ROOT.joinpath("mkdocs.yml").read_text(), re.M
+    )
     assert len(named) == len(set(named))
     assert {page.relative_to(DOCS).as_posix() for page in PAGES} <= set(named)
 
 
 def test_every_error_has_its_line_in_the_handbook() -> None:
     """``errors.md`` has what each error means, in the words of its class, and what to do."""
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", DOCS.joinpath("errors.md").read_text(), re.M))
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \| (.+) \|$", DOCS.joinpath("errors.md").read_text(), re.M)
+    )
     kinds = {
         name: getattr(errors, name)
         for name in errors.__all__
