@@ -85,7 +85,7 @@ $(VENV)/.ready-bench: $(READY)
 
 # The site, in build/site; a dead link is an error.
 docs: $(VENV)/.ready-docs
-	@$(VENV)/bin/python -m mkdocs --quiet build --strict
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs --quiet build --strict
 	@echo "build/site/index.html"
 
 $(VENV)/.ready-docs: $(READY)

@@ -79,7 +79,7 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
 def test_every_page_can_be_found() -> None:
     """The navigation of the site names each page once."""
     named = re.findall(
-        r"^ +- (?:[^:\n]+: )?(\S+\.md)$", ROOT.joinpath("mkdocs.yml").read_text(), re.M
+        r"^ +- (?:[^:\n]+: )?(\S+\.md)$", ROOT.joinpath("mkdocs.yml").read_text(), re.MULTILINE
     )
     assert len(named) == len(set(named))
     assert {page.relative_to(DOCS).as_posix() for page in PAGES} <= set(named)
@@ -88,7 +88,7 @@ def test_every_page_can_be_found() -> None:
 def test_every_error_has_its_line_in_the_handbook() -> None:
     """``errors.md`` has what each error means, in the words of its class, and what to do."""
     rows = dict(
-        re.findall(r"^\| `(\w+)` \| (.+) \|$", DOCS.joinpath("errors.md").read_text(), re.M)
+        re.findall(r"^\| `(\w+)` \| (.+) \|$", DOCS.joinpath("errors.md").read_text(), re.MULTILINE)
     )
     kinds = {
         name: getattr(errors, name)
