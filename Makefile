@@ -6,12 +6,14 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 PEER := .venv-peer
+FORMATS := .venv-formats
 comma := ,
 EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
 MINUTES ?= 20
 
-.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults lint format node bench docs release-check clean
+.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults soak fuzz growth \
+	lint format node bench docs release-check clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -19,7 +21,7 @@ demo: node
 # The node with all that the tests need serves the plain tests too, so that one build is enough.
 test: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
-	@$(VENV)/bin/python -m pytest -n 3 --dist worksteal
+	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal
 
 # Accelerate, Hugging Face's trainer, Lightning, Ray Train and torchrun, with two ranks each.
 test-frameworks: $(VENV)/.ready-frameworks
@@ -62,11 +64,30 @@ faults: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
 	@FAULTS=all $(VENV)/bin/python -m pytest --tb=short tests/test_outages.py
 
+# All readers under random faults of the network, for MINUTES: every epoch is exact, and memory,
+# threads and open files stay as they are. It prints its seed, which SOAK_SEED=... runs again.
+soak: $(READY)
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
+	@SOAK_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --tb=short tests/test_soak.py
+
+# Each parser in new random cases, for MINUTES; FUZZ_SEED=... runs the one again that it prints.
+fuzz: $(READY)
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
+	@FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --tb=short tests/test_fuzz.py
+
+# What an object costs among 10,000, 100,000 and 500,000, as a page and a chart in docs/.
+growth: node
+	@PYTHONPATH=.:tests $(VENV)/bin/python -m growth
+
+# Of mypy only what it says of the script: that is how users see an installed package.
+USER_SCRIPT := --strict --follow-imports=silent tests/typed/script.py
+
 # Silent when all is well, so that a test run's summary stays the last thing printed.
 lint: $(READY)
 	@$(VENV)/bin/ruff check --quiet
 	@$(VENV)/bin/ruff format --quiet --diff
 	@report=$$($(VENV)/bin/pyright) || { echo "$$report"; exit 1; }
+	@report=$$($(VENV)/bin/mypy $(USER_SCRIPT)) || { echo "$$report"; exit 1; }
 
 format: $(READY)
 	@$(VENV)/bin/ruff check --quiet --fix
@@ -76,7 +97,7 @@ node: $(READY)
 	@test -n "$$AIS_ENDPOINT" || $(VENV)/bin/python -m aisdatapipes node
 
 # On a quiet machine: other work on it shows in the figures.
-bench: node $(VENV)/.ready-bench $(PEER)/.ready
+bench: node $(VENV)/.ready-bench $(PEER)/.ready $(FORMATS)/.ready
 	@$(VENV)/bin/python -m benchmarks
 
 $(VENV)/.ready-bench: $(READY)
@@ -108,6 +129,18 @@ $(PEER)/.ready: $(READY)
 		--target $(PEER) --no-deps aistore==1.22.1
 	@touch $@
 
+# Loaders with formats of their own. Without dependencies, as they want other versions of what is
+# in the environment: what they import beside is named here.
+$(FORMATS)/.ready: $(READY)
+	@rm -rf $(FORMATS)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --target $(FORMATS) \
+		--no-deps mosaicml-streaming==0.13.0 litdata==0.2.76 brotli zstd python-snappy cramjam \
+		"transformers<5" "huggingface_hub<1" tokenizers==0.22.2 safetensors regex catalogue \
+		google-cloud-storage google-api-core google-auth google-cloud-core oci \
+		azure-core azure-identity azure-storage-blob azure-storage-file-datalake paramiko \
+		tifffile lightning-utilities torchvision==0.29.2
+	@touch $@
+
 $(READY): pyproject.toml
 	@echo "Installing into $(VENV): torch alone is about 5 GB, this takes some minutes once"
 	@$(PYTHON) -m venv $(VENV)
@@ -115,4 +148,4 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(PEER) build .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEER) $(FORMATS) build .pytest_cache .ruff_cache .hypothesis

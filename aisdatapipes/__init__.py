@@ -1,8 +1,8 @@
 """torchdata DataPipes for NVIDIA AIStore: list and load buckets, objects and tar shards.
 
 Importing the package registers the functional names, so that every pipe has them:
-``list_files_by_ais``, ``load_files_by_ais``, ``load_samples_by_ais``, ``load_from_tar_by_ais``,
-``ais_list_sources`` and their older spellings.
+``list_files_by_ais``, ``load_files_by_ais``, ``list_samples_by_ais``, ``load_samples_by_ais``,
+``load_from_tar_by_ais``, ``ais_list_sources`` and their older spellings.
 
 Example:
     >>> import aisdatapipes
@@ -40,15 +40,18 @@ from aisdatapipes.datasets import (
     AISMixDataset,
     AISMultiShardStream,
     AISParallelMapDataset,
+    AISShardMapDataset,
     AISShardReader,
     ZeroDict,
 )
 from aisdatapipes.distributed.sharding import Sharding
+from aisdatapipes.indexes.sample_entry import SampleEntry
+from aisdatapipes.indexes.shard_index import ShardIndex
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.manifests.object_name import ObjectName
 from aisdatapipes.metrics.counters import Counters
 from aisdatapipes.reading.options import ReadOptions
-from aisdatapipes.samplers import DynamicBatchSampler
+from aisdatapipes.samplers import DynamicBatchSampler, ShardBlockSampler
 
 _HAS_PIPES = hasattr(torch.utils.data, "IterDataPipe")
 if TYPE_CHECKING or _HAS_PIPES:
@@ -59,6 +62,7 @@ if TYPE_CHECKING or _HAS_PIPES:
         AISFileLoaderIterDataPipe,
         AISProgress,
         AISSampleDecoder,
+        AISSampleLister,
         AISSampleLoader,
         AISSampleTuples,
         AISSourceLister,
@@ -82,8 +86,10 @@ __all__ = [
     "AISParallelMapDataset",
     "AISProgress",
     "AISSampleDecoder",
+    "AISSampleLister",
     "AISSampleLoader",
     "AISSampleTuples",
+    "AISShardMapDataset",
     "AISShardReader",
     "AISSourceLister",
     "AISTarLoader",
@@ -93,7 +99,10 @@ __all__ = [
     "ManifestEntry",
     "ObjectName",
     "ReadOptions",
+    "SampleEntry",
     "Settings",
+    "ShardBlockSampler",
+    "ShardIndex",
     "Sharding",
     "WorkerRequestClient",
     "ZeroDict",

@@ -28,6 +28,7 @@
     ├── DecodingError                  ValueError
     ├── StateMismatchError             ValueError
     ├── ManifestError                  ValueError
+    ├── ShardIndexError                ValueError
     ├── UnequalStreamsError            ValueError
     ├── TooManyErrorsError             RuntimeError
     ├── ClusterUnreachableError        requests.ConnectionError, ConnectionError
@@ -112,6 +113,7 @@ __all__ = [
     "ObjectChangedError",
     "ObjectNotFoundError",
     "RemoteBucketNotFoundError",
+    "ShardIndexError",
     "StateMismatchError",
     "TargetUnreachableError",
     "TooManyErrorsError",
@@ -283,6 +285,10 @@ class StateMismatchError(AISPipeError, ValueError):
 
 class ManifestError(AISPipeError, ValueError):
     """The file of a manifest is gone, cut, changed, or no manifest at all."""
+
+
+class ShardIndexError(AISPipeError, ValueError):
+    """The file of a shard index is cut, changed or none, or its shards are others than are read."""
 
 
 class UnequalStreamsError(AISPipeError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.plan_files import FILE_BARS, FILE_READERS, FILE_WORKS
+from benchmarks.plan_samples import SAMPLE_BARS, SAMPLE_READERS, SAMPLE_WORKS
 from benchmarks.works import Bar, Reader, Work
 
 __all__ = ["BARS", "READERS", "WORKS", "Bar", "Reader", "Work"]
@@ -41,6 +42,7 @@ WORKS = (
     Work("D", "Names, listed", "names/s", "names", "SDK list_objects_iter"),
     Work("E", "One shard of 2 GiB", "samples/s", "big shard", "webdataset, pipe:curl", rounds=1),
     *FILE_WORKS,
+    *SAMPLE_WORKS,
 )
 
 READERS = (
@@ -87,6 +89,7 @@ READERS = (
     Reader("E", _BIG_STREAM, "ours:stream", "ours", yields_items=False),
     Reader("E", _DRAIN, "limits:drain", "limit", yields_items=False),
     *FILE_READERS,
+    *SAMPLE_READERS,
 )
 
 BARS = (
@@ -115,4 +118,5 @@ BARS = (
     Bar("E", _SAMPLES, "memory", 150),
     Bar("E", _BIG_STREAM, "memory", 150),
     *FILE_BARS,
+    *SAMPLE_BARS,
 )

@@ -60,7 +60,7 @@ class Verdict:
     Attributes:
         bar: The bar.
         other: The best of the others.
-        reached: Ratio or megabytes; None if one of the readers failed.
+        reached: Ratio, megabytes or seconds; None if one of the readers failed.
     """
 
     bar: Bar
@@ -107,6 +107,8 @@ def _verdict(bar: Bar, by_name: dict[tuple[str, str], Row]) -> Verdict:
     others = [row for name in bar.others if (row := by_name.get((bar.work, name)))]
     if ours is None or (bar.others and not others):
         return Verdict(bar, "", None)
+    if bar.measure == "seconds":
+        return Verdict(bar, "", ours.job.items / ours.rate)
     if bar.measure == "memory":
         name = others[0].reader.name if others else "an idle process"
         return Verdict(bar, name, ours.memory_mb - (others[0].memory_mb if others else 0))

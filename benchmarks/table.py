@@ -9,7 +9,7 @@ from benchmarks.results import Row, Verdict
 __all__ = ["format_table"]
 
 _MARKS = {"ours": "*", "peer": " ", "limit": "-"}
-_SIGNS = {"rate": ">=", "first item": "<=", "memory": "<="}
+_SIGNS = {"rate": ">=", "first item": "<=", "memory": "<=", "seconds": "<="}
 
 
 def format_table(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> str:
@@ -48,7 +48,7 @@ def _of_bars(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield f"{'bar':42}{'needed':>12}{'reached':>11}"
     for verdict in verdicts:
         bar = verdict.bar
-        unit = "MB" if bar.measure == "memory" else "x"
+        unit = {"memory": "MB", "seconds": "s"}.get(bar.measure, "x")
         reached = "" if verdict.reached is None else f"{verdict.reached:.2f} {unit}"
         needed = f"{_SIGNS[bar.measure]} {bar.bound:g} {unit}"
         yield (
@@ -60,4 +60,6 @@ def _of_bars(verdicts: Sequence[Verdict]) -> Iterator[str]:
 def _others(verdict: Verdict) -> str:
     if verdict.reached is None:
         return "not measured"
+    if verdict.bar.measure == "seconds":
+        return "for all of it"
     return f"above {verdict.other}" if verdict.bar.measure == "memory" else verdict.other

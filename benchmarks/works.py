@@ -75,13 +75,14 @@ class Bar:
         reader: Name of ours.
         measure: ``rate``: ours is at least `bound` times theirs. ``first item``: our time is at
             most `bound` times theirs. ``memory``: our peak is at most `bound` MB above theirs,
-            or above an idle process where there are no others.
+            or above an idle process where there are no others. ``seconds``: we take at most so
+            many, whatever others do.
         bound: The number.
         others: Names of the others.
     """
 
     work: str
     reader: str
-    measure: Literal["rate", "first item", "memory"]
+    measure: Literal["rate", "first item", "memory", "seconds"]
     bound: float
     others: tuple[str, ...] = ()

@@ -41,9 +41,8 @@ PARTITIONS = st.builds(
     st.integers(1, 5),
     st.sampled_from(["pad", "drop", "keep"]),
 )
-SHARDS = st.builds(
-    ShardProgress, NUMBERS, NUMBERS, OFFSETS, st.lists(NUMBERS, max_size=6).map(tuple)
-)
+BLOCKS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3).map(lambda pairs: sum(pairs, ()))
+SHARDS = st.builds(ShardProgress, NUMBERS, NUMBERS, OFFSETS, BLOCKS)
 ROWS = st.builds(
     RowProgress,
     NUMBERS,
@@ -164,6 +163,23 @@ def test_what_is_no_state_is_refused(wrong: Any) -> None:
         StateMismatchError, match=r"no state of a dataset.*give what state_dict\(\)"
     ):
         Checkpoint.from_dict(wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, "", [], {}, False])
+def test_equal_steps_that_are_empty_are_refused(wrong: Any) -> None:
+    """Only None says that there are none."""
+    (state, *_) = states()
+    state["worker"]["equal_steps"] = wrong
+    with pytest.raises(StateMismatchError, match="the state was changed after it was saved"):
+        Checkpoint.from_dict(state)
+
+
+def test_ranges_without_an_end_are_refused() -> None:
+    """What is buffered lies between pairs of borders."""
+    (state, *_) = states()
+    state["begun"] = {"0": [1, 4, 1024, [0, 2, 1], "", 0]}
+    with pytest.raises(StateMismatchError, match="3 borders of what is buffered make no pairs"):
+        Checkpoint.from_dict(state)
 
 
 def test_a_state_of_an_older_version_is_refused() -> None:

@@ -39,6 +39,7 @@ CAUGHT_BY = {
     "InvalidURLError": [sdk.InvalidURLException, ValueError],
     "IsFolderError": [IsADirectoryError],
     "ManifestError": [ValueError],
+    "ShardIndexError": [ValueError],
     "NoChecksumError": [errors.ChecksumError, OSError],
     "NoObjectsError": [FileNotFoundError],
     "NotAFolderError": [NotADirectoryError],

@@ -23,6 +23,7 @@ ROWS = [
     {"testing"},
     {"nodes"},  # over datasets, as torchdata's own nodes are over anything
     {"datapipes", "datasets", "samplers", "filesystem", "ray"},
+    {"indexes"},  # over manifests, of shards
     {"shards", "manifests", "checkpoint"},
     {"reading", "writing", "listing", "tar", "distributed"},
     {"client"},
@@ -39,13 +40,13 @@ ROOMS_OF = {
     "pyarrow": {"ray"},
     "aistore": {
         *{"client", "compat", "errors", "listing", "reading", "types", "testing", "demo"},
-        "writing",
+        *{"indexes", "writing"},
     },
     "requests": {"client", "errors", "listing", "reading", "writing"},
-    "msgspec": {"listing"},
+    "msgspec": {"client", "listing"},
     "urllib3": {"client", "reading"},
     "tenacity": {"client"},
-    "xxhash": {"reading"},
+    "xxhash": {"indexes", "reading"},
     "webdataset": {"shards"},
     "typing_extensions": ROWS[4] | ROWS[5],
     "filelock": {"testing"},

@@ -53,7 +53,7 @@ def notebooks(
 def test_there_are_notebooks() -> None:
     """The tests below have something to run."""
     clouds = {"04_cloud_backends", "06_sdk_getting_started"}
-    expected = {"01_list_and_load", "03_datasets", *clouds, *NEED_ETL}
+    expected = {"01_list_and_load", "02_random_access", "03_datasets", *clouds, *NEED_ETL}
     assert expected <= {path.stem for path in NOTEBOOKS}
 
 

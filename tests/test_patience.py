@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import pickle
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
@@ -18,11 +20,12 @@ from aistore.sdk import Bucket
 
 from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
 from aisdatapipes.client.connection import resolve_endpoint
-from aisdatapipes.client.nodes import ClusterMap, KnownCluster, known_cluster
+from aisdatapipes.client.knowledge import Knowledge, KnownCluster, known_cluster, remember_cluster
+from aisdatapipes.client.nodes import ClusterMap
 from aisdatapipes.client.verdicts import judge
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from support.fault_rules import Status
+from support.fault_rules import Stall, Status
 from support.faults import FaultProxy
 
 NAMES = [f"{number:02d}" for number in range(24)]
@@ -210,23 +213,55 @@ def test_what_is_skipped_is_what_was_out_of_reach(cluster: LocalCluster) -> None
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_worker_knows_what_its_parent_knows(
-    ais_bucket: Bucket, ais_cluster: LocalCluster, method: str
-) -> None:
-    """One that starts in an outage waits, as it knows that there was a cluster."""
-    endpoint = resolve_endpoint(ais_cluster.endpoint)
-    assert list(AISFileLister([f"ais://{ais_bucket.name}"], endpoint, allow_empty=True)) == []
+def test_processes_of_a_job_share_what_they_know(faults: FaultProxy, method: str) -> None:
+    """A worker that starts in an outage waits, as one before it knew that there was a cluster."""
+    endpoint = resolve_endpoint(f"{faults.endpoint}/of-{method}")  # nobody has asked there yet
+    assert known_cluster(endpoint).nodes is None
     context: Any = get_context(method)
+    nodes = ClusterMap("u", 1, {"a": "http://one:1"})
     here, there = context.Pipe()
-    worker = context.Process(target=tell_known, args=(endpoint, there))
-    worker.start()
-    assert here.recv() == known_cluster(endpoint)
-    worker.join()
+    for task in (learn, tell_known):
+        worker = context.Process(target=task, args=(endpoint, nodes, there))
+        worker.start()
+        assert here.recv() == known_cluster(endpoint).nodes == nodes
+        worker.join()
 
 
-def tell_known(endpoint: str, pipe: object) -> None:
+def learn(endpoint: str, nodes: ClusterMap, pipe: Connection) -> None:
+    """Learn the nodes of a cluster."""
+    remember_cluster(endpoint, nodes=nodes)
+    pipe.send(nodes)
+
+
+def tell_known(endpoint: str, nodes: ClusterMap, pipe: Connection) -> None:  # noqa: ARG001
     """Send what this process knows of the cluster."""
-    pipe.send(known_cluster(endpoint))  # pyright: ignore[reportAttributeAccessIssue]
+    pipe.send(known_cluster(endpoint).nodes)
+
+
+def test_without_temporary_files_a_process_knows_what_it_learned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where none can be written, nothing is shared, and nothing fails."""
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
+    knowledge = Knowledge()
+    knowledge.change("http://one:1", {"others": ("http://two:2",)})
+    assert knowledge.read() == {"http://one:1": KnownCluster(("http://two:2",))}
+
+
+@pytest.mark.parametrize("after_bytes", [None, 0, 3000])
+def test_after_a_silent_batch_there_is_none_for_a_while(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy, after_bytes: int | None
+) -> None:
+    """The rest comes by GETs: the targets' connections may be broken for minutes."""
+    for name in NAMES:
+        put_object(ais_bucket, name, name.encode())
+    urls = [f"ais://{ais_bucket.name}/{name}" for name in NAMES]
+    settings = Settings(read_timeout_s=0.5)
+    pipe = AISFileLoader(urls, faults.endpoint, max_batch=3, settings=settings)
+    stall = Stall(after_bytes, seconds=60, times=None, matches="GET /v1/ml/moss")
+    with faults.rule(stall) as silent:
+        assert [file.read() for _, file in pipe] == [name.encode() for name in NAMES]
+    assert faults.hits(silent) <= 2  # one more is asked for ahead
 
 
 def test_a_pickle_keeps_addresses_and_no_nodes() -> None:

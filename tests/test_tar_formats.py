@@ -11,6 +11,7 @@ from typing import Literal
 
 import pytest
 
+from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.tar import TarReader, group_samples
 from support.tars import SPARSE_FORMATS, Trickle, edited, expected, sparse
 
@@ -135,3 +136,12 @@ def test_sums_of_signed_bytes() -> None:
     header[148:156] = b"%06o\0 " % total
     archive = bytes(header) + bytes(1024)
     assert read(archive, Random(0)) == [("ä.jpg", b"", 512)]
+
+
+def test_a_long_name_that_is_gone_is_not_cut_to_that_in_the_header() -> None:
+    """A block of zeros in place of it: the name in the header has a hundred bytes of it."""
+    archive = tarfile.TarInfo("d" * 120 + ".jpg").tobuf(tarfile.GNU_FORMAT) + bytes(1024)
+    damaged = archive[:512] + bytes(512) + archive[1024:]
+    assert len(list(TarReader(io.BytesIO(archive)).files())) == 1
+    with pytest.raises(BadArchiveError, match="a long name that is empty"):
+        list(TarReader(io.BytesIO(damaged)).files())

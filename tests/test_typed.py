@@ -1,36 +1,15 @@
-"""Types: what pyright and mypy make of a user's script, and the stub of functional names."""
+"""Types: the stub of functional names; `make lint` checks `typed/script.py`, as a user would."""
 
 from __future__ import annotations
 
 import ast
 import inspect
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from torch.utils.data import IterDataPipe
 
 from aisdatapipes.datapipes import functional_names
-
-ROOT = Path(__file__).parent.parent
-SCRIPT = "tests/typed/script.py"
-CHECKERS = {
-    "pyright": ["pyright", SCRIPT],
-    # Only what it says of the script: that is how users see an installed package.
-    "mypy": ["mypy", "--strict", "--follow-imports=silent", "--cache-dir", "{cache}", SCRIPT],
-}
-
-
-@pytest.mark.parametrize("checker", CHECKERS)
-def test_a_typed_script(checker: str, tmp_path: Path) -> None:
-    """Items of datasets and pipes have the types that they have, and no use of them is an error."""
-    command = [part.format(cache=tmp_path) for part in CHECKERS[checker]]
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def stubbed() -> dict[str, list[str]]:

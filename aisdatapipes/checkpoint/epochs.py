@@ -294,3 +294,8 @@ class Epochs:
         for name, value in vars(checkpoint.identity).items():
             check_equal(name, value, expected[name])
         check_equal("order", checkpoint.order, order_digest(self.order(checkpoint.epoch)))
+        if checkpoint.turn and not checkpoint.identity.shuffle:
+            raise StateMismatchError(
+                f"the state is of turn {checkpoint.turn} of a run without shuffle, which has none: "
+                "it was changed after it was saved"
+            )

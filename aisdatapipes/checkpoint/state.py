@@ -272,6 +272,8 @@ def _position_progress(done: Sequence[Any]) -> PositionProgress:
         samples, streams = done
         return RowProgress(_count(samples), tuple(_shard_offset(*one) for one in streams))
     samples, read, offset, buffered, fingerprint, turn = done
+    if len(buffered) % 2:
+        raise ValueError(f"{len(buffered)} borders of what is buffered make no pairs")
     where = _count_or_none(offset), tuple(map(_count, buffered))
     return ShardProgress(_count(samples), _count(read), *where, str(fingerprint), _count(turn))
 
@@ -285,7 +287,7 @@ def _worker_progress(worker: Mapping[str, Any] | None) -> WorkerProgress | None:
         return None
     steps = worker["equal_steps"]
     partition = _filled(Partition, worker["partition"])
-    equal_steps = steps and _filled(EqualStepsProgress, steps)
+    equal_steps = None if steps is None else _filled(EqualStepsProgress, steps)
     found = _filled(WorkerProgress, worker, partition=partition, equal_steps=equal_steps)
     partition.worker(found.rank, found.worker)
     return found

@@ -35,7 +35,7 @@ from tenacity import (
 
 from aisdatapipes import errors
 from aisdatapipes.client.auth import TokenAuth
-from aisdatapipes.client.nodes import Endpoint, remember_cluster
+from aisdatapipes.client.knowledge import Endpoint, remember_cluster
 from aisdatapipes.client.patience import Attempts, Patience
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.transport import use_session
@@ -67,8 +67,7 @@ def resolve_endpoint(url: str | None) -> Endpoint:
         )
     # A proxy's address has no comma; one that is pickled knows the others.
     first, *others = map(parse_endpoint, url.split(",")) if "," in url else [parse_endpoint(url)]
-    if others:
-        remember_cluster(first, others=tuple(others))
+    remember_cluster(first, others=tuple(others))
     return Endpoint(first)
 
 

@@ -84,7 +84,8 @@ def inspect_cluster(ask: Ask, addresses: list[str], seen: ClusterMap) -> Inspect
         for name, address in targets.items()
     }
     ready = list(troubles.values()).count("")
-    troubles[f"proxy at {proxy}"] = _trouble_of(_ask_state(ask, proxy), nodes)
+    for address in {proxy, nodes.primary}:  # the others may be missing: nobody waits for them
+        troubles[f"proxy at {address}"] = _trouble_of(_ask_state(ask, address), nodes)
     wrong = ", ".join(f"{node} {trouble}" for node, trouble in troubles.items() if trouble)
     problem = f"{wrong}; {ready} of {len(targets)} targets are ready" if wrong else ""
     silent = frozenset(address for address, state in states.items() if state is None)

@@ -24,7 +24,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from aisdatapipes.client.inspection import Ask, Inspection, inspect_cluster, request_map
-from aisdatapipes.client.nodes import ClusterMap, known_cluster, remember_cluster
+from aisdatapipes.client.knowledge import known_cluster, remember_cluster
+from aisdatapipes.client.nodes import ClusterMap
 from aisdatapipes.client.outage import Outage
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import ClusterError
@@ -80,7 +81,6 @@ class Patience:
         self._lock = threading.Lock()
         self._last = Inspection(float("-inf"), float("-inf"), "")
         self._changed: tuple[int, float] = (-1, 0.0)  # a map's version, and when it was first seen
-        self._whole: ClusterMap | None = None
         self._has_learned = False
 
     @property
@@ -119,14 +119,15 @@ class Patience:
 
     def inspect_once(self) -> None:
         """Look at the cluster if it was not found whole yet, and is one."""
-        if self._whole is None:
+        if not known_cluster(self.endpoint).is_found_whole:
             self._learn()
             if self.knows_cluster:
                 self.inspect()
 
     def has_same_nodes(self) -> bool:
         """Whether the cluster's map is that of when it was last found whole."""
-        return self._whole is not None and request_map(self._ask, self.address) == self._whole
+        known = known_cluster(self.endpoint)
+        return known.is_found_whole and request_map(self._ask, self.address) == known.nodes
 
     def was_whole(self, at: float) -> bool:
         """Whether the cluster had been found whole right before `at`."""
@@ -134,7 +135,7 @@ class Patience:
 
     def _learn(self) -> None:
         if not self.knows_cluster:
-            remember_cluster(self.endpoint, request_map(self._ask, self.address))
+            remember_cluster(self.endpoint, nodes=request_map(self._ask, self.address))
 
     def _inspect_for(self, counters: ProcessCounters | None) -> None:
         with counting(counters):
@@ -154,8 +155,7 @@ class Patience:
         else:
             if self.endpoint in _troubles:
                 _troubles[self.endpoint] = _troubles[self.endpoint][0], False
-            self._whole = found.nodes
-            remember_cluster(self.endpoint, found.nodes)
+            remember_cluster(self.endpoint, nodes=found.nodes, is_found_whole=True)
             self.outage.end()
         return found
 

@@ -18,7 +18,7 @@ from aistore.sdk.batch.errors import MultipartDecodeError
 from aistore.sdk.obj.obj_file import errors as obj_file
 
 from aisdatapipes import errors
-from aisdatapipes.client.nodes import known_cluster
+from aisdatapipes.client.knowledge import known_cluster
 from aisdatapipes.client.patience import ongoing_trouble
 from aisdatapipes.client.responses import answer_of, failure_of_etl, reason_of, root_cause, text_of
 from aisdatapipes.urls import ParsedURL

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 import urllib3
+from aistore.sdk.const import URL_PATH_GB
 from aistore.sdk.utils import is_read_timeout
 
 __all__ = ["Outcome", "is_cold_read", "is_from", "judge"]
@@ -63,6 +64,8 @@ def _may_repeat(method: str, error: requests.RequestException, body: Any) -> boo
         return False
     if is_cold_read(error):  # the SDK waits until the object has come from its cloud
         return False
+    if _is_silent_batch(error):  # its objects come by GETs, where the next batch would hang too
+        return False
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     was_sent = not isinstance(reason, urllib3.exceptions.NewConnectionError)
     return method in _REPEATABLE_METHODS or not was_sent
@@ -76,6 +79,11 @@ def is_cold_read(error: BaseException) -> bool:
     provider = parse_qs(urlsplit(request.url).query).get("provider", ["ais"])
     is_timeout = isinstance(error, requests.ConnectionError) and is_read_timeout(error)
     return is_timeout and provider != ["ais"]
+
+
+def _is_silent_batch(error: requests.RequestException) -> bool:
+    is_batch = f"/v1/{URL_PATH_GB}" in (getattr(error.request, "url", None) or "")
+    return is_batch and isinstance(error, requests.ConnectionError) and is_read_timeout(error)
 
 
 def is_from(address: str, outcome: Outcome) -> bool:

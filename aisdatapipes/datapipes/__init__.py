@@ -25,6 +25,7 @@ from aisdatapipes.datapipes.file_loader import AISFileLoader
 from aisdatapipes.datapipes.progress import AISProgress
 from aisdatapipes.datapipes.registration import TORCHDATA_HAS_PIPES, register
 from aisdatapipes.datapipes.sample_decoder import AISSampleDecoder, AISSampleTuples
+from aisdatapipes.datapipes.sample_lister import AISSampleLister
 from aisdatapipes.datapipes.sample_loader import AISSampleLoader
 from aisdatapipes.datapipes.tar_loader import AISTarLoader
 
@@ -35,6 +36,7 @@ __all__ = [
     "AISFileLoaderIterDataPipe",
     "AISProgress",
     "AISSampleDecoder",
+    "AISSampleLister",
     "AISSampleLoader",
     "AISSampleTuples",
     "AISSourceLister",
@@ -51,6 +53,7 @@ register(AISFileLoader, "load_files_by_ais", "ais_load_files")
 register(AISProgress, "show_progress_by_ais")
 register(AISSampleDecoder, "decode")
 register(AISSampleTuples, "to_tuple")
+register(AISSampleLister, "list_samples_by_ais")
 register(AISSampleLoader, "load_samples_by_ais")
 register(AISSourceLister, "ais_list_sources")
 register(AISTarLoader, "load_from_tar_by_ais")

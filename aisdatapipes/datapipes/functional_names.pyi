@@ -6,8 +6,10 @@ from aisdatapipes.client.settings import Settings
 from aisdatapipes.datapipes.file_lister import AISFileLister
 from aisdatapipes.datapipes.file_loader import AISFileLoader, LoadKeywords
 from aisdatapipes.datapipes.progress import AISProgress
+from aisdatapipes.datapipes.sample_lister import AISSampleLister
 from aisdatapipes.datapipes.sample_loader import AISSampleLoader
 from aisdatapipes.datapipes.tar_loader import AISTarLoader
+from aisdatapipes.indexes.building import UseOfCluster
 from aisdatapipes.reading.options import OnError
 from aisdatapipes.types import ETLConfig
 
@@ -30,6 +32,15 @@ class FunctionalNames:
         settings: Settings | None = None,
         **read: Unpack[LoadKeywords],
     ) -> AISFileLoader: ...
+    def list_samples_by_ais(
+        self,
+        url: str | None = None,
+        length: int = -1,
+        *,
+        on_error: OnError = "raise",
+        cluster_index: UseOfCluster = "build",
+        settings: Settings | None = None,
+    ) -> AISSampleLister: ...
     def load_samples_by_ais(
         self,
         url: str | None = None,

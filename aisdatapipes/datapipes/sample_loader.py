@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from itertools import chain
 from typing import Any
 
 from torch.utils.data import IterDataPipe
@@ -14,8 +15,11 @@ from aisdatapipes.datapipes.functional_names import FunctionalNames
 from aisdatapipes.datapipes.sharding import own_share
 from aisdatapipes.datapipes.source_pipe import as_pipe
 from aisdatapipes.etl import ETLCall
-from aisdatapipes.metrics.counters import Counters, SharedCounters
-from aisdatapipes.reading.options import ErrorHandler, ErrorPolicy, OnError
+from aisdatapipes.indexes.entry_reading import read_entries
+from aisdatapipes.indexes.sample_entry import SampleEntry
+from aisdatapipes.metrics.counters import Counters
+from aisdatapipes.reading.object_reader import ObjectReader
+from aisdatapipes.reading.options import ErrorHandler, ErrorPolicy, OnError, ReadOptions
 from aisdatapipes.reading.prefetcher import prefetch
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.shards.read_shard import (
@@ -24,9 +28,13 @@ from aisdatapipes.shards.read_shard import (
     sample_dict,
     samples_parser,
 )
+from aisdatapipes.tar import Sample
 from aisdatapipes.types import ETLConfig
 
 __all__ = ["AISSampleLoader"]
+
+_BY_REFERENCE = ReadOptions(max_inflight_bytes=32 * 2**20)
+_MIXED = "a loader of samples takes URLs of shards or references to samples, and not both"
 
 
 class AISSampleLoader(FunctionalNames, IterDataPipe[dict[str, Any]]):
@@ -43,17 +51,21 @@ class AISSampleLoader(FunctionalNames, IterDataPipe[dict[str, Any]]):
     archives other than tar, chain torchdata's own pipes behind ``load_files_by_ais``.
 
     Put ``.shuffle()`` and ``.sharding_filter()`` before it, for whole shards, and another
-    ``.shuffle()`` behind it, for samples.
+    ``.shuffle()`` behind it, for samples. Or let it read single samples: in place of URLs it
+    takes the references that `AISSampleLister` lists, shuffled truly, and reads some hundred of
+    them by one request, of their byte ranges.
 
     Args:
-        source_datapipe: Pipe or other iterable of the URLs of shards, a plain list too.
+        source_datapipe: Pipe or other iterable of the URLs of shards, a plain list too; or of
+            references to samples.
         url: Address of the cluster, ``http://host:port``; default ``$AIS_ENDPOINT``.
         length: What ``len()`` answers; -1 for unknown, so that ``len()`` raises `TypeError`.
         etl_name: ETL that the cluster applies to every shard; it must be running there.
         etl: The SDK's ``ETLConfig`` in its place: with arguments, or with a pipeline of ETLs.
         on_error: What to do with a shard that cannot be read, or not to its end: ``"raise"``;
             ``"skip"``, what is left of it, counted and logged; or a function of URL and error
-            that returns a tar to read in its place, or None to skip.
+            that returns a tar to read in its place, or None to skip. Of references, each
+            sample counts.
         max_errors: Most shards that one iteration in a process may skip; None for any number.
         settings: Time-outs and retries.
 
@@ -61,6 +73,7 @@ class AISSampleLoader(FunctionalNames, IterDataPipe[dict[str, Any]]):
         ValueError: At construction: both `etl_name` and `etl` are given, or an option is out of
             its range.
         EndpointError: At construction: no endpoint, or none of an HTTP server.
+        TypeError: While iterating: URLs and references are mixed.
         InvalidURLError: While iterating: a URL is not that of an object.
         ObjectNotFoundError: While iterating: there is no such shard.
         BucketNotFoundError: While iterating: there is no such bucket.
@@ -83,7 +96,7 @@ class AISSampleLoader(FunctionalNames, IterDataPipe[dict[str, Any]]):
 
     def __init__(
         self,
-        source_datapipe: Iterable[str],
+        source_datapipe: Iterable[str] | Iterable[SampleEntry],
         url: str | None = None,
         length: int = -1,
         etl_name: str | None = None,
@@ -93,20 +106,37 @@ class AISSampleLoader(FunctionalNames, IterDataPipe[dict[str, Any]]):
         max_errors: int | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self.source_datapipe = as_pipe(source_datapipe)
+        self.source_datapipe: IterDataPipe[Any] = as_pipe(source_datapipe)
         self.url = resolve_endpoint(url)
         self.length = length
         self.etl_name = etl_name
         self._etl = ETLCall.of(etl_name, etl)
         self.settings = settings or Settings()
         self._policy = ErrorPolicy(on_error, max_errors)
-        self._counters = SharedCounters()
+        self._reader = ObjectReader(
+            self.url, options=_BY_REFERENCE, policy=self._policy, settings=self.settings
+        )
+        self._counters = self._reader.counters
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        items = iter(own_share(self))
+        first = next(items, None)
+        every = chain([] if first is None else [first], items)
+        by_reference = isinstance(first, SampleEntry)
+        yield from self._samples(every) if by_reference else self._of_shards(every)
+
+    def _samples(self, entries: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        if self._etl:
+            raise ValueError("an ETL's results have no places to read from: leave etl out")
+        with closing(read_entries(map(_checked_entry, entries), self._reader)) as samples:
+            for sample in samples:
+                yield sample_dict(sample.url, Sample(sample.key, sample.files, None))
+
+    def _of_shards(self, urls: Iterable[Any]) -> Iterator[dict[str, Any]]:
         counters = self._counters.of_this_process()
         content_for = ErrorHandler(self._policy, counters).content_for
         parse = samples_parser(self.settings, counters)
-        shards = prefetch(own_share(self), self._request_for, SHARD_OPTIONS, counters)
+        shards = prefetch(urls, self._request_for, SHARD_OPTIONS, counters)
         with closing(shards):
             for shard in shards:
                 for sample in read_shard(shard.item, shard, parse, content_for):
@@ -129,4 +159,12 @@ class AISSampleLoader(FunctionalNames, IterDataPipe[dict[str, Any]]):
         return self._counters.skipped_urls()
 
     def _request_for(self, url: str) -> ObjectRequest:
+        if isinstance(url, SampleEntry):
+            raise TypeError(_MIXED)
         return ObjectRequest.parse(url, self.url, self.settings, self._etl)
+
+
+def _checked_entry(item: Any) -> SampleEntry:
+    if not isinstance(item, SampleEntry):
+        raise TypeError(_MIXED)
+    return item

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from torch.utils.data import IterDataPipe
 from torch.utils.data.datapipes.iter import IterableWrapper
 
 __all__ = ["as_pipe"]
 
+T = TypeVar("T")
 
-def as_pipe(source: Iterable[str]) -> IterDataPipe[str]:
+
+def as_pipe(source: Iterable[T]) -> IterDataPipe[T]:
     """Return `source` as a pipe; torch would put a list into its errors, with all it holds.
 
     Raises:

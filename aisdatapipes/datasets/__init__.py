@@ -9,6 +9,7 @@ from aisdatapipes.datasets.map_base import AISBaseMapDataset
 from aisdatapipes.datasets.mix import AISMixDataset
 from aisdatapipes.datasets.multishard import AISMultiShardStream
 from aisdatapipes.datasets.parallel_map import AISParallelMapDataset
+from aisdatapipes.datasets.shard_map import AISShardMapDataset
 from aisdatapipes.datasets.shard_reader import AISShardReader
 from aisdatapipes.datasets.zero_dict import ZeroDict
 
@@ -23,6 +24,7 @@ __all__ = [
     "AISMixDataset",
     "AISMultiShardStream",
     "AISParallelMapDataset",
+    "AISShardMapDataset",
     "AISShardReader",
     "ZeroDict",
 ]

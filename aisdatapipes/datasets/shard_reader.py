@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypedDict
+from typing import TYPE_CHECKING, Generic, Literal, TypedDict, get_args
 
 from typing_extensions import TypeVar
 
@@ -20,8 +20,12 @@ from aisdatapipes.datasets.zero_dict import PairDecoder, ZeroDict
 from aisdatapipes.distributed.partition import Uneven
 from aisdatapipes.distributed.sharding import Sharding
 from aisdatapipes.distributed.shared_once import SharedOnce
+from aisdatapipes.distributed.shuffling import block_order
 from aisdatapipes.distributed.world import Ranks
 from aisdatapipes.errors import BadArchiveError
+from aisdatapipes.indexes.part_slice import PartSlice
+from aisdatapipes.indexes.sample_parts import SampleParts
+from aisdatapipes.indexes.shard_index import ShardIndex
 from aisdatapipes.keywords import known, refuse_unknown
 from aisdatapipes.manifests.manifest import Manifest, ManifestEntry
 from aisdatapipes.reading.options import OnError
@@ -41,6 +45,10 @@ ShardSample = tuple[str, ZeroDict]
 T_co = TypeVar("T_co", covariant=True, default=ShardSample)
 
 
+Deal = Literal["shards", "samples"]
+"""What goes to ranks and workers: whole shards, or contiguous parts of them."""
+
+
 class RankKeywords(TypedDict, total=False):
     """Ranks and workers share whole shards: the fields of `Sharding` that say how."""
 
@@ -58,6 +66,8 @@ class ShardKeywords(SourceKeywords, RankKeywords, total=False):
     max_errors: int | None
     partition_sources_by_worker: bool
     decode: Decode | None
+    index: ShardIndex | None
+    deal: Deal
 
 
 class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
@@ -70,9 +80,9 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
     raise. Shards may be compressed by gzip.
 
     Every rank and worker reads its own shards; give at least as many as there are workers in
-    all. With `shuffle`, every epoch has the shards in an order of its own, and the samples of a
-    shard are drawn at random from a buffer; so the samples of a shard come in the same order
-    whoever reads it, for any number of workers, which take turns in the loader.
+    all, or an index. With `shuffle`, every epoch has the shards in an order of its own, and the
+    samples of a shard are drawn at random from a buffer; so the samples of a shard come in the
+    same order whoever reads it, for any number of workers, which take turns in the loader.
 
     `state_dict` and `load_state_dict` stop and resume between any two samples: a shard is opened
     at the byte where it stopped, and of the buffer only what was not drawn is read again. A
@@ -95,9 +105,16 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
             ``uneven="pad"`` repeats samples so that the workers of the same number make equally
             many steps in all of them, and DDP never waits in vain; ``"drop"`` leaves some out,
             for the same. For both it is counted once for the job how many samples each shard
-            has. ``"keep"`` does neither.
+            has. ``"keep"`` does neither. With ``index=``, a `ShardIndex` of the shards, nothing is
+            counted: ``len`` and equal steps are free; and ``deal="samples"`` gives ranks and
+            workers contiguous parts of shards, so that many can share few: each part is a range
+            that is read at once, and with `shuffle` its samples are in a random order, in place of
+            the buffer's.
 
     Raises:
+        ValueError: `deal` is ``"samples"`` and there is no index, or members are apart in it.
+        ObjectChangedError: `index` is of a shard that was replaced, or is gone.
+        ShardIndexError: `index` is of other shards than are given.
         AISPipeError: With several ranks: the cluster cannot be asked what the shards have.
 
     Example:
@@ -136,22 +153,33 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
         sharding = Sharding.of(known(options, RankKeywords))
         if (decode := options.get("decode")) is not None:
             transform = PairDecoder(decode, transform)
+        index, deal = options.get("index"), options.get("deal", "shards")
+        if index is not None and bucket_list is urls_list is manifest is None:
+            manifest = index.manifest
         source = DatasetSource.of(bucket_list, prefix_map, etl_name, urls_list, manifest, options)
         self.manifest, self.client_url = source.manifest, source.endpoint
-        reader = source.reader
+        reader = self._reader = source.reader
         self._source = ShardSource(
             self.manifest, reader.request_for, reader.policy, reader.settings
         )
+        self.index = index
+        self._parts = _parts_of(index, deal)
+        if index is not None:
+            if etl_name or options.get("etl"):
+                raise ValueError("an index is of shards as they are: give index= or an ETL")
+            index.check_shards(self.manifest)
+            index.check_by(reader)
         self.strict = strict
         self._buffer = shuffle_buffer
         self._seen: dict[str, None] = {}
         self._counted = SharedOnce(f"samples of {self.manifest.fingerprint}")
         self._steps = EqualSteps(self._counts, sharding.uneven)
-        self._identity = RunIdentity(
-            name, self.manifest.fingerprint, seed, shuffle, shuffle_buffer if shuffle else 0
-        )
+        what, positions, buffer = self.manifest.fingerprint, len(self.manifest), shuffle_buffer
+        if index is not None and self._parts is not None:
+            what, positions, buffer = f"samples of {index.fingerprint}", len(self._parts), 0
+        self._identity = RunIdentity(name, what, seed, shuffle, buffer if shuffle else 0)
         epochs = Epochs(
-            self._identity, len(self.manifest), sharding.of_whole_shards(), self._steps.steps_for
+            self._identity, positions, sharding.of_whole_shards(), self._steps.steps_for
         )
         super().__init__(epochs, reader.counters, transform, show_progress=show_progress)
         if self._steps.are_needed(sharding.detector().known_rank()[1]):
@@ -172,6 +200,10 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
 
     def _samples(self, progress: Progress) -> Iterator[tuple[str, ZeroDict]]:
         counters = self._counters.of_this_process()
+        if self.index is not None and self._parts is not None:
+            order = partial(self._order_in, progress.epoch) if self._identity.shuffle else None
+            parts = PartSlice(self.index, self._parts, self._reader, progress, counters, order)
+            return map(self._as_pair, self._steps.evened(parts, progress, counters))
         key_for = partial(self._key_of, progress.epoch) if self._identity.shuffle else None
         own = ShardSlice(self._source, progress, counters, key_for, self._buffer)
         return map(self._as_pair, self._steps.evened(own, progress, counters))
@@ -180,6 +212,10 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
         return sum(map(len, sample[1].values()))
 
     def _counts(self) -> list[int]:
+        if self._parts is not None:
+            return self._parts.counts
+        if self.index is not None:
+            return self.index.counts_in_order
         source, counters = self._source, self._counters.of_this_process()
         entries = zip(self.manifest.urls(), self.manifest.sizes, strict=True)
         shards = ((url, partial(source.request_for, url), size) for url, size in entries)
@@ -189,6 +225,10 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
     def _key_of(self, epoch: int, position: int, turn: int) -> str:
         """Return what the order of a shard's samples depends on; who reads it does not matter."""
         return f"{self._identity.seed}/{epoch}/{position}" + (f"/{turn}" if turn else "")
+
+    def _order_in(self, epoch: int, part: int, count: int, turn: int) -> list[int]:
+        """Return in which order the samples of a part come; who reads it does not matter."""
+        return block_order(count, self._identity.seed, epoch, f"part {part}/{turn}").tolist()
 
     def _as_pair(self, found: tuple[ManifestEntry, Sample]) -> tuple[str, ZeroDict]:
         entry, (key, files, _) = found
@@ -200,3 +240,13 @@ class AISShardReader(ResumableDataset[T_co], Generic[T_co]):
             )
         self._seen.update(dict.fromkeys(new))
         return key.rpartition("/")[2], ZeroDict(files, self._seen, key, entry.url)
+
+
+def _parts_of(index: ShardIndex | None, deal: Deal) -> SampleParts | None:
+    if deal not in get_args(Deal):
+        raise ValueError(f"deal is {deal!r}: give 'shards' or 'samples'")
+    if deal == "shards":
+        return None
+    if index is None:
+        raise ValueError("deal is 'samples', which takes index=, a ShardIndex of the shards")
+    return SampleParts(index)

@@ -8,7 +8,7 @@ import torch
 
 from aisdatapipes.distributed.world import World
 
-__all__ = ["epoch_order", "order_digest", "turn_order"]
+__all__ = ["block_order", "epoch_order", "order_digest", "turn_order"]
 
 _DIGEST_POSITIONS = 1024
 
@@ -55,6 +55,22 @@ def turn_order(count: int, seed: int, epoch: int, turn: int, worker: World) -> t
     if not turn:
         return torch.arange(count)
     return _random_order(count, f"{seed}/{epoch}/{turn}/{worker.rank}/{worker.worker}")
+
+
+def block_order(count: int, seed: int, epoch: int, block: str) -> torch.Tensor:
+    """Return the positions 0 to `count` - 1 in the random order that a block of an epoch has.
+
+    Args:
+        count: How many there are in the block.
+        seed: Of the run.
+        epoch: Number of the epoch.
+        block: Name of the block; each has an order of its own.
+
+    Example:
+        >>> sorted(block_order(4, seed=0, epoch=0, block="shards 3").tolist())
+        [0, 1, 2, 3]
+    """
+    return _random_order(count, f"{seed}/{epoch}/{block}")
 
 
 def _random_order(count: int, key: str) -> torch.Tensor:

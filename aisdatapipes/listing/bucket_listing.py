@@ -26,6 +26,7 @@ __all__ = [
     "list_sizes",
     "list_source_urls",
     "list_urls",
+    "list_versions",
     "matching_names",
     "url_of",
 ]
@@ -88,6 +89,26 @@ def list_sizes(
     entries = _list_matching(bucket, url, endpoint, page_size, "name,size", allow_empty=allow_empty)
     for entry in entries:
         yield entry.n, entry.s
+
+
+def list_versions(
+    bucket: Bucket, url: ParsedURL, endpoint: str, page_size: int = 0
+) -> Iterator[tuple[str, int, str]]:
+    """Yield name, bytes and checksum of every object under a prefix, in the order of the names.
+
+    In place of a checksum that there is none of, the version; empty if there is neither.
+
+    Args:
+        bucket: Its client sends the requests.
+        url: The bucket, with the prefix as its name; it is no pattern.
+        endpoint: Address of the cluster, for the messages of errors.
+        page_size: Names on a page; 0 for as many as the bucket's backend gives.
+
+    Raises:
+        BucketNotFoundError: The cluster has no such bucket.
+    """
+    for entry in _list_entries(bucket, url, endpoint, page_size, "name,size,checksum,version"):
+        yield entry.n, entry.s, entry.cs or entry.v
 
 
 def list_source_urls(

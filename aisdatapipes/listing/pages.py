@@ -110,6 +110,8 @@ def _send_bytes(bucket: Bucket, action: dict[str, Any]) -> Response:
 
 class _RawEntry(Struct):
     n: Raw
+    cs: str = ""
+    v: str = ""
     s: int = 0
     f: int = 0
 
@@ -126,7 +128,10 @@ def _decoded(response: Response) -> BucketList:
         return msgpack.decode(response.content, type=BucketList)
     except UnicodeDecodeError:
         page = msgpack.decode(response.content, type=_RawPage)
-    entries = [BucketEntry(n=_text(entry.n), s=entry.s, f=entry.f) for entry in page.Entries or ()]
+    entries = [
+        BucketEntry(n=_text(entry.n), cs=entry.cs, v=entry.v, s=entry.s, f=entry.f)
+        for entry in page.Entries or ()
+    ]
     return BucketList(page.UUID, _text(page.ContinuationToken), page.Flags, entries)
 
 

@@ -172,7 +172,7 @@ class Manifest:
         handle, temporary = tempfile.mkstemp(dir=Path(path).parent, prefix=f"{Path(path).name}-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(self._file.data)
+                file.write(self.data)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -182,6 +182,11 @@ class Manifest:
     def fingerprint(self) -> str:
         """Hexadecimal digest of buckets, names and sizes, in order; the endpoint is not in it."""
         return self._contents.fingerprint
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes of its file, not copied."""
+        return self._file.data
 
     @property
     def sizes(self) -> memoryview:

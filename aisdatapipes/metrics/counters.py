@@ -146,11 +146,18 @@ class ProcessCounters:
         with self._lock:
             self._numbers[_INDEX[name]] += amount
 
-    def add_object(self, size: int, cluster_s: float, consumer_s: float) -> None:
-        """Count an object: its bytes, and the seconds waited for it and for its consumer."""
+    def add_object(self, size: int, cluster_s: float, consumer_s: float, count: int = 1) -> None:
+        """Count an object: its bytes, and the seconds waited for it and for its consumer.
+
+        Args:
+            size: Its bytes, or those of several that came together.
+            cluster_s: Seconds waited for it.
+            consumer_s: Seconds waited for the consumer.
+            count: How many there are.
+        """
         with self._lock:
             numbers = self._numbers
-            numbers[_OBJECTS] += 1
+            numbers[_OBJECTS] += count
             numbers[_BYTES] += size
             numbers[_CLUSTER_S] += cluster_s
             numbers[_CONSUMER_S] += consumer_s

@@ -10,7 +10,9 @@ Source: ``docs/get_batch.md`` of AIStore v1.5.0 and what a real node answers.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from aistore.sdk.const import (
@@ -30,11 +32,13 @@ from aistore.sdk.const import (
 from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.client.knowledge import known_cluster, remember_cluster
 from aisdatapipes.client.patience import had_trouble, ongoing_trouble
 from aisdatapipes.client.translation import translated_errors
 from aisdatapipes.errors import (
     AISPipeError,
     BadArchiveError,
+    ClusterTimeoutError,
     CutArchiveError,
     IncompleteReadError,
     ObjectNotFoundError,
@@ -49,6 +53,11 @@ __all__ = ["BatchStream", "can_batch"]
 
 _MISSING = "__404__/"
 _STALLED_S = 5.0
+# For how long the next ones may be silent too, where one was: AIStore's targets talk to each other
+# over connections that they keep, and that the return of one of them has broken.
+_SILENCE_S = 120.0
+# How often this process looks whether others found them silent.
+_ASK_AGAIN_S = 0.5
 _PIECE_BYTES = 256 * 2**10
 
 _logger = logging.getLogger(__name__)
@@ -59,17 +68,32 @@ def can_batch(request: ObjectRequest) -> bool:
 
     It knows no ETL, gives no checksums, takes an object of a namespace for another one, and
     names objects by JSON, which is UTF-8. And it waits long for the objects of a target that does
-    not answer, which holds up those of all others.
+    not answer, which holds up those of all others; so do the batches after one that fell silent.
     """
     url = request.url
     in_namespace = url.uuid or url.namespace
     if request.etl or request.is_verified or in_namespace or not is_utf8(url.name):
+        return False
+    if _are_silent(request.endpoint):
         return False
     trouble = ongoing_trouble(request.endpoint)
     if trouble is None or not trouble.silent:
         return True
     bucket = bucket_for(url, request.endpoint, request.settings)
     return not is_silent(bucket, url.name, trouble.silent)
+
+
+# By endpoint: when it was asked whether batches are silent, and until when they are.
+_silent_until: dict[str, tuple[float, float]] = {}
+
+
+def _are_silent(endpoint: str) -> bool:
+    now = time.monotonic()
+    asked, until = _silent_until.get(endpoint, (float("-inf"), 0.0))
+    if now - asked > _ASK_AGAIN_S:  # for each object it would cost as much as to read it
+        until = known_cluster(endpoint).no_batch_until
+        _silent_until[endpoint] = now, until
+    return now < until
 
 
 class BatchStream:
@@ -94,19 +118,29 @@ class BatchStream:
         first = requests[0]
         self._url, self._endpoint = first.url, first.endpoint
         increment("requests")
-        with translated_errors(self._url, self._endpoint):
+        with self._translated_errors():
             self._response = _send(requests, ranges, colocation)
         self._has_begun = False
         self._tar = TarReader(self, f"GetBatch at {self._endpoint}")
 
     def read(self, size: int) -> bytes:
         """Return the next bytes of the tar stream, for the reader of its entries."""
-        with translated_errors(self._url, self._endpoint):
+        with self._translated_errors():
             if self._has_begun:
                 return self._response.read(min(size, _PIECE_BYTES))
             # What is there: the first object does not wait for the next ones.
             self._has_begun = True
             return self._response.read1(size)
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            with translated_errors(self._url, self._endpoint):
+                yield
+        except ClusterTimeoutError:
+            remember_cluster(self._endpoint, no_batch_until=time.monotonic() + _SILENCE_S)
+            _silent_until.pop(self._endpoint, None)
+            raise
 
     def next_size(self, request: ObjectRequest) -> int:
         """Go to the next entry, which is due to be that of `request`, and return its bytes.

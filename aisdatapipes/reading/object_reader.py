@@ -35,7 +35,8 @@ class ObjectReader:
         settings: Time-outs, retries and the memory for each stream.
 
     Attributes:
-        report: The counters and the skipped URLs.
+        endpoint: As given.
+        counters: Over all its processes, with the skipped URLs.
         options: How far it reads ahead.
         policy: What it does with errors.
         settings: Time-outs, retries and the memory for each stream.
@@ -64,7 +65,7 @@ class ObjectReader:
         self.options = replace(options, whole_object_bytes=whole)
         self.settings = replace(settings, whole_object_bytes=whole)
         self.counters = SharedCounters()
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._etl = etl
         self._clusters = [f"{cluster}/v1/" for cluster in clusters]
         self._handler: tuple[int, ErrorHandler] | None = None
@@ -76,7 +77,7 @@ class ObjectReader:
     @property
     def _setup(self) -> tuple[object, ...]:
         how = self.options, self.policy, self.settings
-        return self._endpoint, self._etl, self._clusters, *how
+        return self.endpoint, self._etl, self._clusters, *how
 
     def request_for(self, url: str) -> ObjectRequest:
         """Return the request for the object at `url`.
@@ -84,7 +85,7 @@ class ObjectReader:
         Raises:
             InvalidURLError: It is not the URL of an object, or is on a cluster that was not given.
         """
-        endpoint = self._endpoint
+        endpoint = self.endpoint
         for cluster in self._clusters:
             if url.startswith(cluster):
                 endpoint = cluster.removesuffix("/v1/")
@@ -162,7 +163,7 @@ class ObjectReader:
             TooManyErrorsError: There is none that could be read, or this process has skipped
                 more than ``max_errors`` since the reader was made.
         """
-        contents = self._contents(items, url_of, self._handler_here(), expected_bytes)
+        contents = self._contents(items, url_of, self.handler_here(), expected_bytes)
         found = [(item, content) for item, content in contents if content is not None]
         if items and not found:
             raise TooManyErrorsError(
@@ -198,7 +199,8 @@ class ObjectReader:
             items, request_for, self.options, self.counters.of_this_process(), expected_bytes
         )
 
-    def _handler_here(self) -> ErrorHandler:
+    def handler_here(self) -> ErrorHandler:
+        """Return what decides on errors in this process, and counts them since it was made."""
         if self._handler is None or self._handler[0] != os.getpid():
             self._handler = os.getpid(), ErrorHandler(self.policy, self.counters.of_this_process())
         return self._handler[1]

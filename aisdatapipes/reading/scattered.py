@@ -6,24 +6,25 @@ many at a time, by GetBatch where it serves them, else by concurrent range reque
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
 from aisdatapipes.client.translation import translated_errors
-from aisdatapipes.errors import AISPipeError, IncompleteReadError
-from aisdatapipes.metrics.counters import ProcessCounters, counting
+from aisdatapipes.errors import AISPipeError, IncompleteReadError, ObjectNotFoundError
+from aisdatapipes.metrics.counters import ProcessCounters, counting, current_counters
 from aisdatapipes.processes.background import BackgroundPool
 from aisdatapipes.reading.batches import BatchStream, can_batch
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
 
-__all__ = ["Part", "read_part", "read_scattered"]
+__all__ = ["Part", "read_part", "read_scattered", "stream_parts"]
 
 _MOST_PARTS = 256
 _MOST_BYTES = 16 * 2**20
 _GAP_BYTES = 16 * 2**10
+_MOST_BREAKS = 4
 
 
 @dataclass(frozen=True)
@@ -125,31 +126,72 @@ def _chunks(groups: Sequence[_Group], concurrency: int) -> Iterator[list[_Group]
 def _read_chunk(
     chunk: Sequence[_Group], counters: ProcessCounters | None
 ) -> list[bytes | AISPipeError]:
-    parts = [whole for whole, _ in chunk]
     with counting(counters):
-        found: list[bytes | AISPipeError] = list(_by_batch(parts))
-        # What the batch broke off at, and all behind it: alone, each says what is wrong with it.
-        found += [_or_error(partial(read_part, part)) for part in parts[len(found) :]]
-    return found
+        return list(stream_parts([whole for whole, _ in chunk]))
 
 
-def _by_batch(parts: Sequence[Part]) -> Iterator[bytes]:
-    """Yield the bytes of the first parts, as far as GetBatch serves them."""
-    if len(parts) == 1 or not all(_is_served(part.request) for part in parts):
+def stream_parts(
+    parts: Sequence[Part], concurrency: int = 1, colocation: int = 0
+) -> Iterator[bytes | AISPipeError]:
+    """Yield the bytes of every part as they come, or the error in place of them, in order.
+
+    By one GetBatch where it serves them; what it breaks off at is requested alone, and what is
+    behind that by another one. An object that ends before a part breaks it off.
+
+    Args:
+        parts: Of any objects of one cluster, none of them empty.
+        concurrency: Most requests at a time where GetBatch does not serve them.
+        colocation: See `ReadOptions`.
+    """
+    if len(parts) > 1 and not all(_is_served(part.request) for part in parts):
+        yield from _one_by_one(parts, concurrency)
         return
+    at = breaks = 0
+    while at < len(parts):
+        if len(parts) - at > 1 and breaks <= _MOST_BREAKS:
+            for found in _by_batch(parts[at:], colocation):
+                yield found
+                at += 1
+            breaks += 1
+        if at < len(parts):
+            yield _alone(parts[at])  # which says what is wrong with it
+            at += 1
+
+
+def _one_by_one(parts: Sequence[Part], concurrency: int) -> Iterator[bytes | AISPipeError]:
+    counters = current_counters()
+
+    def read(part: Part) -> bytes | AISPipeError:
+        with counting(counters):
+            return _alone(part)
+
+    with BackgroundPool(concurrency) as pool:
+        yield from pool.map(read, parts)
+
+
+def _by_batch(parts: Sequence[Part], colocation: int) -> Iterator[bytes | AISPipeError]:
+    """Yield what comes of the first parts, as far as GetBatch serves them."""
     requests = [part.request for part in parts]
+    ranges = [(part.begin, part.end) for part in parts]
     try:
-        stream = BatchStream(requests, [(part.begin, part.end) for part in parts])
-        try:
-            for part in parts:
-                if stream.next_size(part.request) != part.end - part.begin:
-                    return
-                yield stream.content()
-            stream.finish()
-        finally:
-            stream.close()
+        stream = BatchStream(requests, ranges, colocation)
     except AISPipeError:
         return
+    try:
+        for part in parts:
+            try:
+                size = stream.next_size(part.request)
+            except ObjectNotFoundError:
+                yield _alone(part)
+                continue
+            if size != part.end - part.begin:
+                return
+            yield stream.content()
+        stream.finish()
+    except AISPipeError:
+        return
+    finally:
+        stream.close()
 
 
 def _is_served(request: ObjectRequest) -> bool:
@@ -157,9 +199,9 @@ def _is_served(request: ObjectRequest) -> bool:
     return request.url.provider == "ais" and can_batch(request)
 
 
-def _or_error(read: Callable[[], bytes]) -> bytes | AISPipeError:
+def _alone(part: Part) -> bytes | AISPipeError:
     try:
-        return read()
+        return read_part(part)
     except AISPipeError as error:
         return error
 

@@ -23,6 +23,16 @@ Example:
 from aisdatapipes.tar.buffer import SupportsRead
 from aisdatapipes.tar.grouping import Sample, group_samples, key_of
 from aisdatapipes.tar.headers import TarMember
+from aisdatapipes.tar.one_sample import sample_files
 from aisdatapipes.tar.reader import File, TarReader
 
-__all__ = ["File", "Sample", "SupportsRead", "TarMember", "TarReader", "group_samples", "key_of"]
+__all__ = [
+    "File",
+    "Sample",
+    "SupportsRead",
+    "TarMember",
+    "TarReader",
+    "group_samples",
+    "key_of",
+    "sample_files",
+]

@@ -47,7 +47,10 @@ def parse_extension(kind: bytes, content: bytes) -> dict[bytes, bytes]:
         {b'path': b'1.jpg'}
     """
     if kind in (LONG_NAME, LONG_LINK):
-        return {PATH if kind == LONG_NAME else LINK: content.partition(b"\0")[0]}
+        name = content.partition(b"\0")[0]
+        if not name:  # that in the header is one which is cut
+            raise ValueError("a long name that is empty")
+        return {PATH if kind == LONG_NAME else LINK: name}
     known = _GLOBAL_KEYS if kind == GLOBAL else _KEYS
     found: dict[bytes, bytes] = {}
     chunks: list[bytes] = []

@@ -15,7 +15,7 @@ from typing import Any
 from outages.contents import content
 from outages.readers import Pair, Place, Reader, keys_in
 
-__all__ = ["Epoch", "read_epochs"]
+__all__ = ["Epoch", "Record", "read_epochs"]
 
 # A step of a training, so that eleven readers leave the cluster's nodes some of the machine.
 _STEP_S = 0.01
@@ -60,18 +60,24 @@ def read_epochs(reader: Reader, place: Place, results: Connection, stop: Event) 
     multiprocessing.set_start_method("fork", force=True)
     pairs, skipped = reader.make(place, reader.workers)
     while not stop.is_set():
-        epoch = _Record(reader.keys).read(pairs, skipped)
+        epoch = Record(reader.keys, _STEP_S).read(pairs, skipped)
         results.send(epoch)
         if epoch.error:
             break
     results.close()
 
 
-class _Record:
-    """One epoch while it runs."""
+class Record:
+    """One epoch while it runs.
 
-    def __init__(self, keys: list[str]) -> None:
+    Args:
+        keys: What is due in it.
+        step_s: Seconds that a step of the training takes.
+    """
+
+    def __init__(self, keys: list[str], step_s: float = 0.0) -> None:
         self._due = set(keys)
+        self._step_s = step_s
         self._seen: Counter[str] = Counter()
         self._wrong = 0
         self._stalled_until = 0.0
@@ -84,7 +90,7 @@ class _Record:
             for key, data in pairs:
                 now = time.monotonic()
                 self._take(key, data, now if now - last > _STALL_S else 0.0)
-                time.sleep(_STEP_S)
+                time.sleep(self._step_s)
                 last = time.monotonic()
         except Exception as failure:  # noqa: BLE001 - that is what is to be found
             error = f"{type(failure).__name__}: {_first_line(failure)}"

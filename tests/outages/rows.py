@@ -15,6 +15,8 @@ from outages.readers import Reader
 
 __all__ = ["FAULTS", "Fault"]
 
+# AIStore's feature "Dont-Limit-Coexistence".
+_COEXIST = "256"
 # For objects that will not be back, in place of minutes.
 _IMPATIENT = {"outage_deadline_s": 15.0}
 
@@ -79,12 +81,16 @@ def pause_proxy(cluster: LocalCluster, for_s: float) -> None:
 
 
 def remove_target(cluster: LocalCluster, action: str) -> None:
-    """Let an administrator take a target out of the cluster, which moves its objects first."""
+    """Let an administrator take a target out of the cluster, which moves its objects first.
+
+    AIStore refuses that while batches are read, unless it is told to do several things at a time.
+    """
     members = requests.get(f"{cluster.endpoint}/v1/daemon?what=smap", timeout=10).json()["tmap"]
     address = cluster.target_endpoints[1]
     (name,) = (key for key, node in members.items() if node["public_net"]["direct_url"] == address)
     order = {"action": action, "value": {"sid": name}}
-    requests.put(f"{cluster.endpoint}/v1/cluster", json=order, timeout=60).raise_for_status()
+    for change in ({"action": "set-config", "value": {"features": _COEXIST}}, order):
+        requests.put(f"{cluster.endpoint}/v1/cluster", json=change, timeout=60).raise_for_status()
 
 
 def kill_proxy_for_good(cluster: LocalCluster, index: int) -> None:

@@ -27,7 +27,7 @@ __all__ = ["Result", "run_trial"]
 _START_S = 60.0
 # What AIStore needs at most to move a few objects, and to say so.
 _REBALANCE_S = 90.0
-_AFTER_MAP_S = 1.0
+_AFTER_MAP_S = 5.0
 _REBALANCING = 1 << 3
 # What it needs to notice that a target is gone, or an epoch to end that waited, and some more.
 _RECOVER_S = 60.0
@@ -120,7 +120,7 @@ def run_trial(fault: Fault, readers: Sequence[Reader], put: PutObject) -> list[R
 
 
 def _wait_for_rebalance(cluster: LocalCluster) -> None:
-    """Return when the primary has not said for a second that objects are on their way."""
+    """Return when the primary has not said for some seconds that objects are on their way."""
     primary = cluster.endpoints[cluster.primary]
     deadline, moved = time.monotonic() + _REBALANCE_S, time.monotonic()
     while moved + _AFTER_MAP_S > time.monotonic() < deadline:

@@ -45,7 +45,7 @@ class CorruptByte(_Edit):
 
 
 @dataclass(frozen=True, eq=False)
-class _EntryEdit(_Edit):
+class EntryEdit(_Edit):
     """Changes the entries of a GetBatch answer; the tar stays well-formed."""
 
     matches: str = field(default="GET /v1/ml/moss", kw_only=True)
@@ -63,7 +63,7 @@ class _EntryEdit(_Edit):
 
 
 @dataclass(frozen=True, eq=False)
-class DropEntry(_EntryEdit):
+class DropEntry(EntryEdit):
     """Leave out the entry at `index`."""
 
     index: int = 0
@@ -73,7 +73,7 @@ class DropEntry(_EntryEdit):
 
 
 @dataclass(frozen=True, eq=False)
-class SwapEntries(_EntryEdit):
+class SwapEntries(EntryEdit):
     """Exchange two entries."""
 
     first: int = 0
@@ -84,7 +84,7 @@ class SwapEntries(_EntryEdit):
 
 
 @dataclass(frozen=True, eq=False)
-class EndEarly(_EntryEdit):
+class EndEarly(EntryEdit):
     """End after so many entries, as the cluster does with ``cont_on_err=False``."""
 
     after_entries: int = 0

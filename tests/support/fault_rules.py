@@ -217,3 +217,37 @@ class Latency(Stall):
 
     after_bytes: int | None = field(default=None, init=False)
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Meanwhile(_Interruption):
+    """Let something else happen, and wait a moment for it, not for its end.
+
+    Args:
+        action: What happens, in a thread; the end of the proxy waits for it.
+    """
+
+    action: Callable[[], object] = field(kw_only=True)
+
+    async def _act(self) -> None:
+        happens = asyncio.get_running_loop().run_in_executor(None, self.action)
+        await asyncio.wait([happens], timeout=0.05)
+
+
+@dataclass(frozen=True, eq=False)
+class BeforeNext(Rule):
+    """Let something else happen before the second of these requests, and wait for its end.
+
+    Args:
+        action: What happens, in a thread.
+    """
+
+    action: Callable[[], object] = field(kw_only=True)
+    times: int | None = field(default=2, kw_only=True)
+    _seen: list[Ask] = field(default_factory=list, init=False)
+
+    @override
+    async def before(self, ask: Ask, take: Take) -> Answer | None:
+        if take() and self._seen:
+            await asyncio.to_thread(self.action)
+        self._seen.append(ask)

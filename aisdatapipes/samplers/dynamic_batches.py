@@ -1,4 +1,4 @@
-"""Sampling: batches of a map dataset that are bounded in bytes."""
+"""Dynamic batches: those of a map dataset that are bounded in bytes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Indexes: where the samples of shards are, so that they can be read in any order."""

@@ -1,0 +1,318 @@
+"""Shard index: which samples the shards of a dataset have, and where, found out once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise, zip_longest
+from operator import index as as_index
+from pathlib import Path
+from typing import Any
+
+from aisdatapipes.client.connection import resolve_endpoint
+from aisdatapipes.client.settings import Settings
+from aisdatapipes.errors import ShardIndexError
+from aisdatapipes.indexes.building import UseOfCluster, build_file
+from aisdatapipes.indexes.index_file import IndexFile, check_index
+from aisdatapipes.indexes.sample_entry import SampleEntry
+from aisdatapipes.indexes.versions import check_versions
+from aisdatapipes.manifests.manifest import Manifest
+from aisdatapipes.processes.shared_file import SharedFile
+from aisdatapipes.reading.object_reader import ObjectReader
+from aisdatapipes.reading.options import ErrorPolicy, OnError
+
+__all__ = ["ShardIndex"]
+
+
+class ShardIndex:
+    """The samples of tar shards, in order: a read-only sequence of `SampleEntry`.
+
+    The keys and 28 bytes for each sample lie in one temporary file without a name, which is
+    mapped into memory. Copies and the processes that multiprocessing starts share it; it goes
+    with the last of them. To keep an index, `save` it.
+
+    It is of the shards as they were: `check` compares sizes and checksums with those that the
+    cluster has now.
+
+    Make one by `build` or `load`.
+
+    Args:
+        data: The bytes of an index's file.
+        endpoint: Address of the cluster; empty if unknown.
+        clusters: Endpoints, beside this one, that full URLs in it may lead to.
+
+    Attributes:
+        manifest: The shards.
+
+    Example:
+        >>> index = ShardIndex.build("ais://coco/train-")
+        >>> len(index), index[0].key, index[0].extensions
+        (1, '0001', ('jpg', 'cls'))
+    """
+
+    def __init__(self, data: bytes, endpoint: str = "", clusters: Iterable[str] = ()) -> None:
+        self._use(IndexFile(SharedFile(data)))
+        self.manifest = Manifest(self._file.manifest(), endpoint, clusters)
+
+    @classmethod
+    def build(
+        cls,
+        urls_list: str | Iterable[str] | None = None,
+        *,
+        manifest: Manifest | None = None,
+        client_url: str | None = None,
+        settings: Settings | None = None,
+        on_error: OnError = "raise",
+        cluster_index: UseOfCluster = "build",
+        show_progress: bool = False,
+    ) -> ShardIndex:
+        """Find the samples of shards. In a job of several ranks, one does it for all of them.
+
+        Args:
+            urls_list: ``provider://bucket[/prefix]``, or several; see `Manifest.build`.
+            manifest: The shards, in its place.
+            client_url: Address of the cluster; default the manifest's, or ``$AIS_ENDPOINT``.
+            settings: Time-outs and retries.
+            on_error: What to do with a shard that is gone, cut, damaged or compressed:
+                ``"raise"``; or ``"skip"``, so that the index has what is before the fault.
+            cluster_index: AIStore 5 has an index of its own: ``"build"`` lets the cluster make it
+                where there is none, by its job ``index-shard``, and reads it; ``"read"`` reads
+                what is there; ``"off"`` scans every shard. What the cluster does not know for
+                certain, or may not tell, is scanned in any case.
+            show_progress: Show a tqdm bar, of shards.
+
+        Raises:
+            ValueError: Neither URLs nor a manifest are given, or both.
+            BadArchiveError: A shard is no plain tar, or two members of a sample have the same
+                extension.
+            CutArchiveError: A shard ends before the end mark of a tar.
+            ObjectNotFoundError: There is no such shard.
+            AISPipeError: The cluster cannot be asked.
+        """
+        settings = settings or Settings()
+        if (manifest is None) == (urls_list is None):
+            raise ValueError("give either urls_list or a manifest, of the shards to index")
+        if manifest is None:
+            manifest = Manifest.build(urls_list, client_url=client_url, settings=settings)
+        endpoint = resolve_endpoint(client_url or manifest.endpoint)
+        reader = ObjectReader(
+            endpoint,
+            clusters=manifest.clusters,
+            policy=ErrorPolicy(on_error),
+            settings=settings,
+        )
+        return cls.of(manifest, reader, cluster_index, show_progress=show_progress)
+
+    @classmethod
+    def of(
+        cls,
+        manifest: Manifest,
+        reader: ObjectReader,
+        cluster_index: UseOfCluster = "build",
+        *,
+        show_progress: bool = False,
+    ) -> ShardIndex:
+        """Do what `build` does, with a reader that says how shards are requested, and counts."""
+        data = build_file(manifest, reader, cluster_index, show_progress=show_progress)
+        return cls(data, reader.endpoint, manifest.clusters)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ShardIndex:
+        """Read what `save` wrote.
+
+        Raises:
+            ShardIndexError: The file is no index, is cut, or was changed.
+            FileNotFoundError: There is no such file.
+        """
+        data = Path(path).read_bytes()
+        check_index(data, repr(os.fspath(path)))
+        return cls(data)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index to a file, at once or not at all; only this user can read it.
+
+        Example:
+            >>> index = ShardIndex.build("ais://coco/train-")
+            >>> path = os.path.join(tempfile.mkdtemp(), "coco.index")
+            >>> index.save(path)
+            >>> ShardIndex.load(path).fingerprint == index.fingerprint
+            True
+        """
+        handle, temporary = tempfile.mkstemp(dir=Path(path).parent, prefix=f"{Path(path).name}-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(self.data)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def check(self, client_url: str | None = None, settings: Settings | None = None) -> None:
+        """Make sure that the shards are those that were indexed, by a listing of the cluster.
+
+        In a bucket that keeps no checksums, another shard of the same size is not noticed.
+
+        Args:
+            client_url: Address of the cluster; default that of `build`, or ``$AIS_ENDPOINT``.
+            settings: Time-outs and retries.
+
+        Raises:
+            ObjectChangedError: A shard was replaced or is gone.
+            AISPipeError: The cluster cannot be asked.
+        """
+        endpoint = resolve_endpoint(client_url or self.manifest.endpoint)
+        clusters = self.manifest.clusters
+        self.check_by(ObjectReader(endpoint, clusters=clusters, settings=settings))
+
+    def check_by(self, reader: ObjectReader) -> None:
+        """Do what `check` does, with a reader that says how shards are requested."""
+        requests = list(map(reader.request_for, self.manifest.urls()))
+        check_versions(requests, self.versions, f"versions {self.fingerprint}")
+
+    def check_shards(self, manifest: Manifest) -> None:
+        """Make sure that it is of the shards of a manifest, in their order.
+
+        Raises:
+            ShardIndexError: It is not.
+        """
+        if self.manifest.fingerprint == manifest.fingerprint:
+            return
+        for own, other in zip_longest(self.manifest.urls(), manifest.urls()):
+            if own != other:
+                raise ShardIndexError(
+                    f"the index has {own or 'no more shard'} where {other or 'no more'} is to be "
+                    "read: build it of the shards that are read, or give the index alone"
+                )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hexadecimal digest of shards and samples, in order; the endpoint is not in it."""
+        both = f"{self.manifest.fingerprint} {self._file.fingerprint}"
+        return hashlib.blake2b(both.encode(), digest_size=16).hexdigest()
+
+    @cached_property
+    def extensions(self) -> tuple[str, ...]:
+        """All extensions that samples have, in the order in which they first come."""
+        return tuple(dict.fromkeys(one for kind in self._file.extensions for one in kind))
+
+    @property
+    def counts(self) -> list[int]:
+        """How many samples each shard has."""
+        firsts = self._file.columns.firsts
+        return [end - begin for begin, end in pairwise(firsts)]
+
+    @cached_property
+    def versions(self) -> list[str]:
+        """Size and checksum of each shard when it was indexed; empty for one that was gone."""
+        return self._file.versions()
+
+    @property
+    def counts_in_order(self) -> list[int]:
+        """How many samples each shard has for who reads it in order.
+
+        A sample whose members are apart is several there.
+        """
+        counts = self.counts
+        for sample in self._file.columns.part_samples:
+            counts[self.shard_of(sample)] += 1
+        return counts
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether members of some sample are apart."""
+        return bool(len(self._file.columns.part_samples))
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes of its file, not copied."""
+        return self._file.data
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its file."""
+        return len(self.data)
+
+    def url_of(self, shard: int) -> str:
+        """Return the URL of a shard."""
+        url = self._urls.get(shard)
+        if url is None:
+            url = self._urls[shard] = self.manifest[shard].url
+        return url
+
+    def version_of(self, shard: int) -> str:
+        """Return size and checksum of a shard when it was indexed."""
+        return self.versions[shard]
+
+    def shard_of(self, sample: int) -> int:
+        """Return the number of the shard of a sample."""
+        return bisect_right(self._file.columns.firsts, sample) - 1
+
+    def samples_of(self, shard: int) -> range:
+        """Return the numbers of the samples of a shard."""
+        firsts = self._file.columns.firsts
+        return range(firsts[shard], firsts[shard + 1])
+
+    def position(self, index: int) -> int:
+        """Return the number of a sample; negative indices count from the end.
+
+        Raises:
+            IndexError: There are not so many samples.
+        """
+        position = as_index(index)
+        if position < 0:
+            position += len(self)
+        if not 0 <= position < len(self):
+            raise IndexError(f"no sample {index}: the index has {len(self)}")
+        return position
+
+    def range_of(self, sample: int) -> tuple[int, int]:
+        """Return where a sample is, its first range if it has several."""
+        columns = self._file.columns
+        return columns.begins[sample], columns.ends[sample]
+
+    def parts_of(self, sample: int) -> Sequence[tuple[int, int]]:
+        """Return the further ranges of a sample, which most have none of."""
+        columns = self._file.columns
+        if not len(columns.part_samples):
+            return ()
+        first = bisect_right(columns.part_samples, sample - 1)
+        numbers = range(first, bisect_right(columns.part_samples, sample))
+        return [(columns.part_begins[at], columns.part_ends[at]) for at in numbers]
+
+    def key(self, sample: int) -> str:
+        """Return the key of a sample."""
+        return self._file.key(sample)
+
+    def extensions_of(self, sample: int) -> tuple[str, ...]:
+        """Return the extensions of a sample, in the order of its files."""
+        return self._file.extensions[self._file.columns.kinds[sample]]
+
+    def __len__(self) -> int:
+        return len(self._file.columns.begins)
+
+    def __getitem__(self, index: int) -> SampleEntry:
+        sample = self.position(index)
+        url = self.url_of(self.shard_of(sample))
+        ranges = (self.range_of(sample), *self.parts_of(sample))
+        return SampleEntry(url, self.key(sample), self.extensions_of(sample), ranges)
+
+    def __iter__(self) -> Iterator[SampleEntry]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"<ShardIndex of {len(self)} samples in {len(self.manifest)} shards>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"file": self._file, "manifest": self.manifest}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._use(state["file"])
+        self.manifest = state["manifest"]
+
+    def _use(self, file: IndexFile) -> None:
+        self._file = file
+        self._urls: dict[int, str] = {}
