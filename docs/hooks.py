@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
+STAGED = ROOT / "build" / "notebooks"
 PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -40,8 +42,20 @@ def on_config(config: Any) -> Any:
 def on_files(files: Files, config: Any) -> Files:
     """Add the files of `PAGES`."""
     for source, page in PAGES.items():
-        files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+        files.append(
+            _notebook(page, ROOT / source, config)
+            if source.endswith(".ipynb")
+            else File.generated(config, page, abs_src_path=str(ROOT / source))
+        )
     return files
+
+
+def _notebook(page: str, source: Path, config: Any) -> File:
+    """Copy it to where its name on the site is that in a folder: the plugin takes no others."""
+    copy = STAGED / page
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source, copy)
+    return File(page, str(STAGED), config["site_dir"], config["use_directory_urls"])
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
