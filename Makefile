@@ -12,7 +12,8 @@ EXTRAS := dev$(if $(shell command -v go),,$(comma)cluster)
 
 MINUTES ?= 20
 
-.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults soak fuzz growth lint format node bench clean
+.PHONY: demo test test-frameworks test-ecosystem test-matrix examples laws faults soak fuzz growth \
+	lint format node bench docs release-check clean
 
 demo: node
 	@$(VENV)/bin/python -m aisdatapipes demo
@@ -103,6 +104,23 @@ $(VENV)/.ready-bench: $(READY)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS),bench]"
 	@touch $@
 
+# The site, in build/site; a dead link is an error.
+docs: $(VENV)/.ready-docs
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs --quiet build --strict
+	@echo "build/site/index.html"
+
+$(VENV)/.ready-docs: $(READY)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS),docs]"
+	@touch $@
+
+# What would be uploaded: built, looked at, installed into a fresh environment, and used there.
+release-check: node $(VENV)/.ready-release
+	@PYTHONPATH=tests $(VENV)/bin/python -m support.release
+
+$(VENV)/.ready-release: $(READY)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS),release]"
+	@touch $@
+
 # The last SDK that torchdata's own pipes work with. It stands before the SDK of today in the
 # path of one process, and needs no second torch: its dependencies are those of today's.
 $(PEER)/.ready: $(READY)
@@ -130,4 +148,4 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(PEER) $(FORMATS) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEER) $(FORMATS) build .pytest_cache .ruff_cache .hypothesis
