@@ -31,6 +31,7 @@ from multiprocessing.context import get_spawning_popen
 from multiprocessing.reduction import DupFd
 
 from aisdatapipes.processes.per_process import PerProcess
+from aisdatapipes.processes.temporary import in_temporary_folder
 
 __all__ = ["SharedFile", "is_child_being_started"]
 
@@ -58,9 +59,12 @@ class SharedFile:
     """
 
     def __init__(self, content: bytes = b"") -> None:
-        with tempfile.TemporaryFile(buffering=0, prefix="aisdatapipes-") as file:
+        with (
+            in_temporary_folder(),
+            tempfile.TemporaryFile(buffering=0, prefix="aisdatapipes-") as file,
+        ):
             self._use(os.dup(file.fileno()), uuid.uuid4().hex)
-        self.write(content, 0)
+            self.write(content, 0)
 
     def _use(self, descriptor: int, identity: str) -> None:
         self._descriptor = descriptor
@@ -117,7 +121,8 @@ class SharedFile:
         with self.locked():
             end = self.size
             try:
-                self.write(data, end)
+                with in_temporary_folder():
+                    self.write(data, end)
             except OSError:
                 os.ftruncate(self._descriptor, end)
                 raise

@@ -12,6 +12,7 @@ from urllib3.response import BaseHTTPResponse
 
 from aisdatapipes.client.responses import TAIL_BYTES, broke_off
 from aisdatapipes.client.translation import failed_etl, translated_errors
+from aisdatapipes.processes.temporary import in_temporary_folder
 from aisdatapipes.reading.ranged_object import RangedObject
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
@@ -125,8 +126,9 @@ def _spool(request: ObjectRequest, response: BaseHTTPResponse) -> IO[bytes]:
 
 
 def _spilled(head: bytes, response: BaseHTTPResponse) -> IO[bytes]:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    file.write(head)
-    shutil.copyfileobj(response, file)
-    file.flush()
+    with in_temporary_folder():
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        file.write(head)
+        shutil.copyfileobj(response, file)
+        file.flush()
     return file

@@ -1,0 +1,27 @@
+"""Temporary files, and what is said where there is no room for one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["in_temporary_folder"]
+
+
+@contextmanager
+def in_temporary_folder() -> Iterator[None]:
+    """Let an error of a temporary file name the folder, and what to do.
+
+    Raises:
+        OSError: The same with another text, where the block raises one.
+    """
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: a temporary file in {folder} cannot be written: free some room "
+            "there, or set TMPDIR to another folder",
+        ) from None

@@ -1,0 +1,107 @@
+"""Where the machine has no more room or files, readers work on, or say which limit it is."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+import pytest
+from torch.utils.data import DataLoader
+
+from aisdatapipes import AISFileLister, AISFileLoader, AISIterDataset, AISMapDataset
+from aisdatapipes.filesystem import AISFileSystem
+from aisdatapipes.processes.shared_file import SharedFile
+from aisdatapipes.testing import LocalCluster
+from conftest import PutObject
+
+COUNT = 100
+
+
+@pytest.fixture(scope="module")
+def bucket(ais_cluster: LocalCluster, put_object: PutObject):
+    """A bucket of some objects."""
+    bucket = ais_cluster.client().bucket("limits").create()
+    for number in range(COUNT):
+        put_object(bucket, f"{number:03d}", bytes(1000))
+    yield bucket
+    bucket.delete()
+
+
+def outcome(limit: int, most: int, work: Callable[..., object], *args: object) -> str:
+    """Return what comes of work in a process of its own, under a limit of the system."""
+    context = get_context("fork")
+    here, there = context.Pipe()
+    process = context.Process(target=_limited, args=(there, limit, most, work, *args))
+    process.start()
+    assert here.poll(60), "it hangs"
+    said = here.recv()
+    process.join()
+    return said
+
+
+def _limited(ends: Connection, limit: int, most: int, work: Callable, *args: object) -> None:
+    resource.setrlimit(limit, (most, resource.getrlimit(limit)[1]))
+    try:
+        ends.send(str(work(*args)))
+    except Exception as error:  # noqa: BLE001 - that is what is to be seen
+        ends.send(f"{type(error).__name__}: {error}")
+
+
+def pipe(endpoint: str, workers: int) -> int:
+    """Read by pipes."""
+    urls = AISFileLister(["ais://limits/"], endpoint).sharding_filter()
+    loader = DataLoader(AISFileLoader(urls, endpoint), None, num_workers=workers)
+    return sum(1 for _ in loader)
+
+
+def by_index(endpoint: str, workers: int) -> int:
+    """Read by a map dataset."""
+    dataset = AISMapDataset(urls_list="ais://limits/", client_url=endpoint)
+    loader = DataLoader(dataset, 10, num_workers=workers, collate_fn=len)
+    return sum(loader)
+
+
+def in_order(endpoint: str, workers: int) -> int:
+    """Read by an iterable dataset."""
+    dataset = AISIterDataset(urls_list="ais://limits/", client_url=endpoint)
+    return sum(1 for _ in DataLoader(dataset, None, num_workers=workers))
+
+
+def cat(endpoint: str, workers: int) -> int:
+    """Read files."""
+    return len(AISFileSystem(endpoint, concurrency=8 + workers).cat("limits", recursive=True))
+
+
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("read", [pipe, by_index, in_order, cat])
+def test_few_open_files_are_enough(ais_cluster: LocalCluster, read: Callable, workers: int) -> None:
+    """Of 64, as under ``ulimit -n 64``, with what the process had open before."""
+    assert outcome(resource.RLIMIT_NOFILE, 64, read, ais_cluster.endpoint, workers) == str(COUNT)
+
+
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize("read", [pipe, by_index, in_order, cat])
+def test_no_room_for_temporary_files(ais_cluster: LocalCluster, read: Callable) -> None:
+    """The error names the folder, and what to do."""
+    said = outcome(resource.RLIMIT_FSIZE, 4096, read, ais_cluster.endpoint, 0)
+    assert f"a temporary file in {tempfile.gettempdir()} cannot be written" in said
+    assert "set TMPDIR to another folder" in said
+
+
+def test_an_append_without_room_leaves_what_was_there() -> None:
+    """All of it, or nothing."""
+    assert "TMPDIR" in outcome(resource.RLIMIT_FSIZE, 4096, append_too_much)
+
+
+def append_too_much() -> None:
+    """Append more than may be there."""
+    file = SharedFile(b"x")
+    try:
+        file.append(bytes(5000))
+    finally:
+        assert file.read() == b"x"
