@@ -89,7 +89,7 @@ def test_few_open_files_are_enough(ais_cluster: LocalCluster, read: Callable, wo
 def test_no_room_for_temporary_files(ais_cluster: LocalCluster, read: Callable) -> None:
     """The error names the folder, and what to do."""
     said = outcome(resource.RLIMIT_FSIZE, 4096, read, ais_cluster.endpoint, 0)
-    assert f"a temporary file in {tempfile.gettempdir()} cannot be written" in said
+    assert f"nothing can be written to {tempfile.gettempdir()}: free some room" in said
     assert "set TMPDIR to another folder" in said
 
 

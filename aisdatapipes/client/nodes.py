@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 __all__ = ["ClusterMap"]
@@ -49,6 +49,11 @@ class ClusterMap:
             leaving,
             _address_of(answer["proxy_si"]),
         )
+
+    def without(self, leaving: frozenset[str]) -> ClusterMap:
+        """Return what is left of it when some targets have gone in good order."""
+        targets = {name: node for name, node in self.targets.items() if name not in leaving}
+        return replace(self, targets=targets)
 
 
 def _address_of(node: Mapping[str, Any]) -> str:

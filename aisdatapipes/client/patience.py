@@ -146,6 +146,9 @@ class Patience:
         addresses = sorted(known.addresses(self.endpoint), key=self.address.__ne__)
         seen = known.nodes or ClusterMap("", 0)
         found = inspect_cluster(self._ask, addresses, seen)
+        if found.nodes and seen.targets.keys() & found.nodes.leaving:
+            # Its objects move to the others first. Later, when it is in no map, nobody could tell.
+            remember_cluster(self.endpoint, nodes=seen.without(found.nodes.leaving))
         if found.nodes and found.nodes.version != self._changed[0]:
             self._changed = found.nodes.version, found.began if found.nodes != seen else 0.0
         if not found.problem and found.began - self._changed[1] < _SETTLING_S:

@@ -19,9 +19,9 @@ def in_temporary_folder() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        folder = tempfile.gettempdir()
+        folder = tempfile.tempdir or "any folder for temporary files"
         raise OSError(
             error.errno,
-            f"{error.strerror}: a temporary file in {folder} cannot be written: free some room "
+            f"{error.strerror}: nothing can be written to {folder}: free some room "
             "there, or set TMPDIR to another folder",
         ) from None
