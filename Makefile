@@ -21,7 +21,7 @@ demo: node
 # The node with all that the tests need serves the plain tests too, so that one build is enough.
 test: $(READY)
 	@PYTHONPATH=tests $(VENV)/bin/python -m support.programs
-	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal
+	@$(VENV)/bin/python -m pytest -n 3 --dist worksteal
 
 # Accelerate, Hugging Face's trainer, Lightning, Ray Train and torchrun, with two ranks each.
 test-frameworks: $(VENV)/.ready-frameworks

@@ -173,7 +173,7 @@ def test_a_big_object_that_breaks_is_skipped(
     bucket = Client(f"{faults.endpoint}/").bucket(ais_bucket.name)
     settings = Settings(whole_object_bytes=1000, max_retries=0)
     dataset = AISMapDataset(bucket, on_error="skip", settings=settings)
-    with faults.rule(Cut(500_000, times=None, matches="/big")):
+    with faults.rule(Cut(1000, times=None, matches="/big")):
         assert [name for name, _ in dataset.__getitems__([0, 1])] == ["other"]
     assert dataset.counters().skipped == 1
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import pickle
 import tarfile
-from pathlib import Path
 
 import pytest
 import requests
@@ -130,10 +129,3 @@ def test_an_unreadable_object_is_no_failing_cluster() -> None:
         assert not issubclass(kind, errors.UNREADABLE)
     for kind in (errors.BucketNotFoundError, errors.AccessDeniedError, errors.IncompleteReadError):
         assert not issubclass(kind, errors.UNREADABLE)
-
-
-def test_readme_shows_the_tree_of_errors() -> None:
-    """The README names every error a user may want to catch."""
-    readme = Path(__file__).parent.parent.joinpath("README.md").read_text()
-    named = {"InvalidURLError", "BucketNotFoundError", "ObjectNotFoundError"}
-    assert all(name in readme for name in named)

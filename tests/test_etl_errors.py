@@ -30,7 +30,7 @@ BAD = "good-3-and-poison"
 IMPATIENT = Settings(first_backoff_s=0.01)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # its tests may come in several parts
 def bucket(etl_cluster: LocalCluster, put_object: PutObject) -> Bucket:
     """A bucket with the objects `GOOD`, and `BAD` among them, which ETLs fail on."""
     bucket = etl_cluster.client().bucket("poisoned").create()
@@ -39,7 +39,7 @@ def bucket(etl_cluster: LocalCluster, put_object: PutObject) -> Bucket:
     return bucket
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def etls(etl_cluster: LocalCluster) -> None:
     """ETLs that fail on `POISON`, on several servers, run."""
     start_etl(etl_cluster, "fails-by-push", Turned)

@@ -56,6 +56,9 @@ _STALLED_S = 5.0
 # For how long the next ones may be silent too, where one was: AIStore's targets talk to each other
 # over connections that they keep, and that the return of one of them has broken.
 _SILENCE_S = 120.0
+# From when on a piece of a batch is late, and for how long they may be late all together.
+_DROP_S = 1.0
+_DROPS_S = 10.0
 # How often this process looks whether others found them silent.
 _ASK_AGAIN_S = 0.5
 _PIECE_BYTES = 256 * 2**10
@@ -121,16 +124,25 @@ class BatchStream:
         with self._translated_errors():
             self._response = _send(requests, ranges, colocation)
         self._has_begun = False
+        self._dropped_s = 0.0
         self._tar = TarReader(self, f"GetBatch at {self._endpoint}")
 
     def read(self, size: int) -> bytes:
         """Return the next bytes of the tar stream, for the reader of its entries."""
+        began = time.monotonic()
         with self._translated_errors():
-            if self._has_begun:
-                return self._response.read(min(size, _PIECE_BYTES))
-            # What is there: the first object does not wait for the next ones.
+            # At first what is there: the first object does not wait for the next ones.
+            read = self._response.read if self._has_begun else self._response.read1
+            piece = read(min(size, _PIECE_BYTES) if self._has_begun else size)
             self._has_begun = True
-            return self._response.read1(size)
+            self._check_pace(time.monotonic() - began)
+        return piece
+
+    def _check_pace(self, waited_s: float) -> None:
+        """Give up a batch that comes in drops, a second and more for each: its objects do not."""
+        self._dropped_s += waited_s if waited_s > _DROP_S else 0.0
+        if self._dropped_s > _DROPS_S:
+            raise ClusterTimeoutError(f"a batch at {self._endpoint} comes too slowly")
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
