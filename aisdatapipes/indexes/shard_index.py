@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -20,6 +19,7 @@ from aisdatapipes.indexes.building import UseOfCluster, build_file
 from aisdatapipes.indexes.index_file import IndexFile, check_index
 from aisdatapipes.indexes.sample_entry import SampleEntry
 from aisdatapipes.indexes.versions import check_versions
+from aisdatapipes.manifests.file import save_file
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.processes.shared_file import SharedFile
 from aisdatapipes.reading.object_reader import ObjectReader
@@ -136,20 +136,14 @@ class ShardIndex:
         """Write the index to a file, at once or not at all; only this user can read it.
 
         Example:
+            >>> import tempfile
             >>> index = ShardIndex.build("ais://coco/train-")
             >>> path = os.path.join(tempfile.mkdtemp(), "coco.index")
             >>> index.save(path)
             >>> ShardIndex.load(path).fingerprint == index.fingerprint
             True
         """
-        handle, temporary = tempfile.mkstemp(dir=Path(path).parent, prefix=f"{Path(path).name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.data)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        save_file(path, self.data)
 
     def check(self, client_url: str | None = None, settings: Settings | None = None) -> None:
         """Make sure that the shards are those that were indexed, by a listing of the cluster.

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
+import tempfile
 from array import array
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from aisdatapipes.errors import ManifestError
 from aisdatapipes.processes.shared_file import SharedFile
 
-__all__ = ["BucketReference", "Contents", "MappedFile"]
+__all__ = ["BucketReference", "Contents", "MappedFile", "save_file"]
 
 _MAGIC = b"AISmnfst"
 _VERSION = 1
@@ -168,3 +171,19 @@ def _digest(*buffers: array | memoryview | bytes | bytearray) -> hashlib.blake2b
 
 def _error(origin: str, reason: str) -> ManifestError:
     return ManifestError(f"cannot use the manifest {origin}: it {reason}; build and save it again")
+
+
+def save_file(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
+    """Write a file, at once or not at all; only this user can read it.
+
+    Raises:
+        OSError: It cannot be written; what was there before is there still.
+    """
+    handle, temporary = tempfile.mkstemp(dir=Path(path).parent, prefix=f"{Path(path).name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

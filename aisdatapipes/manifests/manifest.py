@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from operator import index as as_index
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.distributed.rank_sharing import share_between_ranks
-from aisdatapipes.manifests.file import BucketReference, Contents, MappedFile
+from aisdatapipes.manifests.file import BucketReference, Contents, MappedFile, save_file
 from aisdatapipes.manifests.gathering import ENCODING, gather
 from aisdatapipes.manifests.selections import PrefixMap, Selection, select, select_objects
 from aisdatapipes.processes.shared_file import SharedFile
@@ -163,20 +162,14 @@ class Manifest:
         The file holds URLs of buckets, names and sizes; no token and no key.
 
         Example:
+            >>> import tempfile
             >>> manifest = Manifest.from_urls(["ais://photos/1.jpg"])
             >>> path = os.path.join(tempfile.mkdtemp(), "photos.manifest")
             >>> manifest.save(path)
             >>> Manifest.load(path).fingerprint == manifest.fingerprint
             True
         """
-        handle, temporary = tempfile.mkstemp(dir=Path(path).parent, prefix=f"{Path(path).name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.data)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        save_file(path, self.data)
 
     @property
     def fingerprint(self) -> str:

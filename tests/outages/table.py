@@ -10,16 +10,27 @@ from outages.trial import Result
 
 __all__ = ["Table"]
 
-_HEAD = ["what happens", "complete", "repeated", "wrong", "missing", "held up for", "what else"]
+_HEAD = [
+    "what happens",
+    "as promised",
+    "complete",
+    "repeated",
+    "wrong",
+    "missing",
+    "held up for",
+    "what else",
+]
 _PREFACE = """# Bad days
 
 What all readers deliver, one epoch after the other, while this happens to a cluster of one proxy
 and three targets, unless the row says otherwise. `make faults` runs it on a real cluster on one
-machine and writes this page. *complete*: readers whose every epoch had all objects, each once and
-right. *missing*: objects that did not come, and nobody said so. *held up for*: seconds from the
-beginning of it to the end of the last wait for a sample, of the slowest reader; in brackets for how
-long nodes were away and the cluster said that objects move: that is 40 s after a target joins,
-however few there are, and a pipe that lists waits for it, as until then names may be left out.
+machine and writes this page. *as promised*: readers that were complete, or where objects are lost,
+that said so: by an error, or by what they reported as skipped. *complete*: readers whose every
+epoch had all objects, each once and right. *missing*: objects that did not come, and nobody said
+so. *held up for*: seconds from the beginning of it to the end of the last wait for a sample, of the
+slowest reader; in brackets for how long nodes were away and the cluster said that objects move:
+that is 40 s after a target joins, however few there are, and a pipe that lists waits for it, as
+until then names may be left out.
 """
 
 
@@ -54,7 +65,9 @@ def _cells(results: list[Result]) -> list[str]:
     notes = sorted({result.error.partition(":")[0] for result in results if result.error})
     skipped = _total(results, "skipped")
     notes += [f"{skipped} reported as skipped"] if skipped else []
+    promised = sum(not result.finding for result in results)
     return [
+        f"{promised} of {len(results)}",
         f"{complete} of {len(results)}",
         *counts,
         f"{held_up_s:.0f} s ({away_s:.0f} s)",
