@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import pickle
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -236,6 +238,18 @@ def learn(endpoint: str, nodes: ClusterMap, pipe: Connection) -> None:
 def tell_known(endpoint: str, nodes: ClusterMap, pipe: Connection) -> None:  # noqa: ARG001
     """Send what this process knows of the cluster."""
     pipe.send(known_cluster(endpoint).nodes)
+
+
+def test_an_address_from_elsewhere_reaches_a_worker() -> None:
+    """Also from a process that has asked nothing yet, and got it by a pickle."""
+    script = (
+        "import pickle, sys; from multiprocessing import get_context; "
+        f"endpoint = pickle.loads({pickle.dumps(resolve_endpoint('http://one:1'))!r}); "
+        "worker = get_context('spawn').Process(target=print, args=(endpoint,)); "
+        "worker.start(); worker.join(); sys.exit(worker.exitcode)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("http://one:1\n", "")
 
 
 def test_without_temporary_files_a_process_knows_what_it_learned(

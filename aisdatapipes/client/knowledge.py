@@ -57,7 +57,7 @@ class Endpoint(str):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if is_child_being_started():
-            return _in_child, (str(self), _knowledge[0])
+            return _in_child, (str(self), _this_job())
         # Elsewhere, and later, other nodes may be right.
         return _elsewhere, (str(self), known_cluster(self).others)
 
