@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import tempfile
 from collections.abc import Callable
@@ -80,8 +81,18 @@ def cat(endpoint: str, workers: int) -> int:
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("read", [pipe, by_index, in_order, cat])
 def test_few_open_files_are_enough(ais_cluster: LocalCluster, read: Callable, workers: int) -> None:
-    """Of 64, as under ``ulimit -n 64``, with what the process had open before."""
-    assert outcome(resource.RLIMIT_NOFILE, 64, read, ais_cluster.endpoint, workers) == str(COUNT)
+    """Those of a process under ``ulimit -n 64``, beside what the tests have open."""
+    files = 64 + max(map(int, os.listdir("/dev/fd")))  # noqa: PTH208 - of this process
+    assert outcome(resource.RLIMIT_NOFILE, files, read, ais_cluster.endpoint, workers) == str(COUNT)
+
+
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize("read", [pipe, cat])
+def test_no_more_open_files_is_said_at_once(ais_cluster: LocalCluster, read: Callable) -> None:
+    """It is no outage of the cluster, that would be waited for."""
+    files = 2 + max(map(int, os.listdir("/dev/fd")))  # noqa: PTH208
+    said = outcome(resource.RLIMIT_NOFILE, files, read, ais_cluster.endpoint, 0)
+    assert "Too many open files" in said
 
 
 @pytest.mark.usefixtures("bucket")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -26,6 +27,7 @@ _PASSING = (
 )
 # A node that is busy, not ready, or in trouble.
 _BUSY = (429, 500, 502, 503, 504)
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 # What is answered so is no matter of how the cluster is.
 _CERTAIN = (401, 403, 416)
 
@@ -67,6 +69,8 @@ def _may_repeat(method: str, error: requests.RequestException, body: Any) -> boo
     if _is_silent_batch(error):  # its objects come by GETs, where the next batch would hang too
         return False
     reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if getattr(reason and reason.__cause__, "errno", None) in _OUT_OF_FILES:
+        return False  # it is this process that has no more: nobody closes one meanwhile
     was_sent = not isinstance(reason, urllib3.exceptions.NewConnectionError)
     return method in _REPEATABLE_METHODS or not was_sent
 
