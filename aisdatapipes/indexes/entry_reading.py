@@ -13,6 +13,7 @@ from aisdatapipes.indexes.sample_reader import FoundSample, SampleReader
 from aisdatapipes.processes.background import in_thread
 from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import ErrorHandler
+from aisdatapipes.reading.portions import portions
 
 __all__ = ["read_entries"]
 
@@ -37,7 +38,8 @@ def read_entries(
     handler = ErrorHandler(reader.policy, reader.counters.of_this_process())
     ahead: deque[tuple[SampleReader, list[SampleEntry], Future]] = deque()
     try:
-        for batch in _batches(entries, reader.options.max_inflight_bytes // _BATCHES):
+        most_bytes = reader.options.max_inflight_bytes // _BATCHES
+        for batch in portions(entries, _length, most_bytes, _MOST_SAMPLES):
             samples = SampleReader(EntryBatch(batch), reader)
             ahead.append((samples, batch, in_thread(samples.results, range(len(batch)))))
             if len(ahead) == _BATCHES:
@@ -61,15 +63,5 @@ def _taken(
             yield samples.replacement(number, content)
 
 
-def _batches(entries: Iterable[SampleEntry], most_bytes: int) -> Iterator[list[SampleEntry]]:
-    batch: list[SampleEntry] = []
-    size = 0
-    for entry in entries:
-        length = sum(end - begin for begin, end in entry.ranges)
-        if batch and (len(batch) == _MOST_SAMPLES or size + length > most_bytes):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += length
-    if batch:
-        yield batch
+def _length(entry: SampleEntry) -> int:
+    return sum(end - begin for begin, end in entry.ranges)

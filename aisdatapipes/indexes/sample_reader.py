@@ -24,6 +24,7 @@ from aisdatapipes.errors import (
 from aisdatapipes.indexes.versions import versions_of
 from aisdatapipes.metrics.counters import counting
 from aisdatapipes.reading.object_reader import ObjectReader
+from aisdatapipes.reading.portions import portions
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.scattered import Part, stream_parts
 from aisdatapipes.tar import TarReader, key_of, sample_files
@@ -205,7 +206,8 @@ class SampleReader:
     def _contents(self, pieces: list[_Piece]) -> Iterator[tuple[_Piece, bytes | AISPipeError]]:
         """Yield every piece with its bytes, or the error that there is in place of them."""
         options = self._reader.options
-        for chunk in _chunks(pieces, options.max_batch, options.max_inflight_bytes):
+        most = options.max_inflight_bytes, options.max_batch
+        for chunk in portions(pieces, lambda piece: piece.end - piece.begin, *most):
             parts = [Part(self._request(one.shard), one.begin, one.end) for one in chunk]
             contents = stream_parts(parts, options.concurrency, options.colocation)
             yield from zip(chunk, contents, strict=True)
@@ -286,17 +288,3 @@ class SampleReader:
             request = self._reader.request_for(self._index.url_of(shard))
             self._requests[shard] = request
         return request
-
-
-def _chunks(pieces: list[_Piece], most_pieces: int, most_bytes: int) -> Iterator[list[_Piece]]:
-    chunk: list[_Piece] = []
-    size = 0
-    for piece in pieces:
-        length = piece.end - piece.begin
-        if chunk and (len(chunk) == most_pieces or size + length > most_bytes):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(piece)
-        size += length
-    if chunk:
-        yield chunk

@@ -16,6 +16,7 @@ import pyarrow as pa
 from aisdatapipes.errors import BadArchiveError
 from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import ErrorHandler
+from aisdatapipes.reading.portions import portions
 from aisdatapipes.reading.prefetcher import prefetch
 from aisdatapipes.shards.read_shard import (
     SHARD_OPTIONS,
@@ -94,7 +95,7 @@ class ObjectTables:
     def read(self, urls: Sequence[str], expected_bytes: float) -> Iterator[pa.Table]:
         """Yield tables; see `Tables`."""
         is_empty = True
-        for rows in _bounded(self._rows(urls, expected_bytes)):
+        for rows in portions(self._rows(urls, expected_bytes), _size, _TABLE_BYTES):
             is_empty = False
             yield pa.Table.from_pylist(rows, schema=self.schema)
         if is_empty:
@@ -132,7 +133,7 @@ class SampleTables:
 
     def read(self, urls: Sequence[str], expected_bytes: float) -> Iterator[pa.Table]:  # noqa: ARG002
         """Yield tables with the columns of their samples; what a sample lacks is null in it."""
-        for rows in _bounded(self._rows(urls)):
+        for rows in portions(self._rows(urls), _size, _TABLE_BYTES):
             yield pa.Table.from_pylist(rows, schema=self._schema_of(rows))
 
     def _schema_of(self, rows: Iterable[Row]) -> pa.Schema:
@@ -155,19 +156,8 @@ def _binary_for(most_bytes: int | None) -> pa.DataType:
     return pa.large_binary() if is_big else pa.binary()
 
 
-def _bounded(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield the rows in lists of up to `_TABLE_BYTES`, or of one row that has more."""
-    some: list[Row] = []
-    total = 0
-    for row in rows:
-        size = sum(map(len, row.values()))
-        if some and total + size > _TABLE_BYTES:
-            yield some
-            some, total = [], 0
-        some.append(row)
-        total += size
-    if some:
-        yield some
+def _size(row: Row) -> int:
+    return sum(map(len, row.values()))
 
 
 def _checked(row: Row) -> Row:

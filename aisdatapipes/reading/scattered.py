@@ -16,6 +16,7 @@ from aisdatapipes.errors import AISPipeError, IncompleteReadError, ObjectNotFoun
 from aisdatapipes.metrics.counters import ProcessCounters, counting, current_counters
 from aisdatapipes.processes.background import BackgroundPool
 from aisdatapipes.reading.batches import BatchStream, can_batch
+from aisdatapipes.reading.portions import portions
 from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.retries import retry
 
@@ -110,17 +111,12 @@ def _are_near(first: Part, second: Part, max_gap: int) -> bool:
 def _chunks(groups: Sequence[_Group], concurrency: int) -> Iterator[list[_Group]]:
     """Split the work into requests of a size, and into some at least for each thread."""
     most_parts = min(_MOST_PARTS, max(1, -(-len(groups) // concurrency)))
-    chunk: list[_Group] = []
-    size = 0
-    for whole, places in groups:
-        length = whole.end - whole.begin
-        if chunk and (len(chunk) == most_parts or size + length > _MOST_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append((whole, places))
-        size += length
-    if chunk:
-        yield chunk
+    return portions(groups, _length, _MOST_BYTES, most_parts)
+
+
+def _length(group: _Group) -> int:
+    whole, _ = group
+    return whole.end - whole.begin
 
 
 def _read_chunk(
