@@ -27,7 +27,7 @@ from aisdatapipes.client.nodes import ClusterMap
 from aisdatapipes.client.verdicts import judge
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from support.fault_rules import Stall, Status
+from support.fault_rules import Latency, Stall, Status
 from support.faults import FaultProxy
 
 NAMES = [f"{number:02d}" for number in range(24)]
@@ -129,6 +129,20 @@ def test_what_fails_in_a_whole_cluster_is_not_waited_for(
     with faults.rule(rule), pytest.raises(errors.ClusterError, match="made by a rule"):
         list(pipe)
     assert faults.hits(rule) == 3
+
+
+@pytest.mark.parametrize("question", ["daemon", "health"])
+def test_a_slow_answer_of_how_the_cluster_is_costs_no_page(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy, question: str
+) -> None:
+    """It is asked for again; the pages, which may be long, are not."""
+    put_object(ais_bucket, "o", b"1")
+    settings = Settings(connect_timeout_s=0.2)
+    lister = AISFileLister([f"ais://{ais_bucket.name}/"], faults.endpoint, settings=settings)
+    for _ in range(3):  # at the first contact, and later
+        with faults.rule(Latency(matches=question, seconds=0.5)):
+            assert len(list(lister)) == 1
+    assert faults.count("GET /v1/buckets/") == 3
 
 
 def test_what_fails_after_an_outage_is_not_waited_for(

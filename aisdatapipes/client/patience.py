@@ -37,6 +37,8 @@ __all__ = ["Attempts", "Patience", "had_trouble", "ongoing_trouble"]
 # For how long the cluster counts as it was found: whole, or with a problem.
 _WHOLE_S = 1.0
 _PROBLEM_S = 0.5
+# How often a map is asked for before it counts as not to be had.
+_MAP_REQUESTS = 2
 # How often it is looked at in an outage in which requests are answered.
 _LOOK_AGAIN_S = 2.0
 # How long a map must be the same before it counts: objects begin to move a little later.
@@ -117,17 +119,17 @@ class Patience:
                 self._last = self._look()
             return self._last
 
-    def inspect_once(self) -> None:
-        """Look at the cluster if it was not found whole yet, and is one."""
-        if not known_cluster(self.endpoint).is_found_whole:
-            self._learn()
-            if self.knows_cluster:
-                self.inspect()
+    def can_be_listed(self) -> bool:
+        """Whether the cluster is whole, or was before; or whether there is none that has a map."""
+        if known_cluster(self.endpoint).is_found_whole:
+            return True
+        self._learn()
+        return not (self.knows_cluster and self.inspect().problem)
 
     def has_same_nodes(self) -> bool:
         """Whether the cluster's map is that of when it was last found whole."""
         known = known_cluster(self.endpoint)
-        return known.is_found_whole and request_map(self._ask, self.address) == known.nodes
+        return known.is_found_whole and self._request_map() == known.nodes
 
     def was_whole(self, at: float) -> bool:
         """Whether the cluster had been found whole right before `at`."""
@@ -135,7 +137,12 @@ class Patience:
 
     def _learn(self) -> None:
         if not self.knows_cluster:
-            remember_cluster(self.endpoint, nodes=request_map(self._ask, self.address))
+            remember_cluster(self.endpoint, nodes=self._request_map())
+
+    def _request_map(self) -> ClusterMap | None:
+        """Request the map, more than once: a busy proxy may be slow, and is whole all the same."""
+        maps = (request_map(self._ask, self.address) for _ in range(_MAP_REQUESTS))
+        return next(filter(None, maps), None)
 
     def _inspect_for(self, counters: ProcessCounters | None) -> None:
         with counting(counters):
@@ -211,8 +218,13 @@ class Attempts:
         return self._inspect(pause_s, retries_left)
 
     def expect_pages(self) -> None:
-        """Look at the cluster before its first listing, so that no page has to come again."""
-        self._patience.inspect_once()
+        """Before its first listing, wait until the cluster is whole: no page counts before.
+
+        Raises:
+            ClusterError: It is too late to wait.
+        """
+        while not self._patience.can_be_listed():
+            self._wait_to_list()
         self._sent = time.monotonic()
 
     def saw_page(self) -> bool:
@@ -225,16 +237,18 @@ class Attempts:
         Raises:
             ClusterError: Some may be missing, and it is too late to wait.
         """
-        patience = self._patience
-        if not patience.knows_cluster or patience.has_same_nodes():
+        if not self._patience.knows_cluster or self._patience.has_same_nodes():
             return True
+        self._wait_to_list()
+        return False
+
+    def _wait_to_list(self) -> None:
         if not self.failed(is_refused=True):
             raise ClusterError(
-                f"the cluster at {patience.endpoint} lists no bucket as a whole: "
-                f"{patience.inspect().problem}: "
+                f"the cluster at {self._patience.endpoint} lists no bucket as a whole: "
+                f"{self._patience.inspect().problem}: "
                 "wait, or set Settings(outage_deadline_s=...) higher, or to 0 to take what there is"
             )
-        return False
 
     def _retries_left(self, pause_s: float) -> int:
         settings = self._patience.settings

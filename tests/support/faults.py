@@ -153,7 +153,7 @@ class FaultProxy:
         for port, known in self._nodes.items():
             if known == node:
                 return port
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = _new_listener()
         port = listener.getsockname()[1]
         self._nodes[port] = node
         await web.SockSite(self._runner, listener).start()
@@ -253,3 +253,17 @@ def _hang_up(transport: asyncio.Transport | None, *, is_reset: bool) -> None:
         transport.abort()
     elif transport:  # else the client was faster
         transport.close()
+
+
+def _new_listener() -> socket.socket:
+    """Listen at a port that had no fault proxy before: what is known of a cluster is by address."""
+    taken = [socket.create_server(("127.0.0.1", 0))]
+    while taken[-1].getsockname()[1] in _PORTS:
+        taken.append(socket.create_server(("127.0.0.1", 0)))
+    for listener in taken[:-1]:
+        listener.close()
+    _PORTS.add(taken[-1].getsockname()[1])
+    return taken[-1]
+
+
+_PORTS: set[int] = set()
