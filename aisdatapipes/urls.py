@@ -199,6 +199,7 @@ def parse_endpoint(endpoint: str) -> str:
     try:
         parts = urlsplit(address)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        is_address = is_address and not any(map(str.isspace, address))
     except ValueError:  # a port that is no number, a bracket that is not closed
         is_address = False
     if not is_address:

@@ -188,7 +188,8 @@ def test_any_endpoint_is_completed_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["", " ", "ftp://host", "http://", "host:port", "http://u:secret@host", "host?q=1"]
+    "endpoint",
+    ["", " ", "ftp://host", "http://", "host:port", "http://u:secret@host", "host?q=1", "a b"],
 )
 def test_bad_endpoints_are_refused(endpoint: str) -> None:
     """What is no address of an HTTP server is refused, and a password is not repeated."""
