@@ -13,11 +13,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from aistore.sdk import Bucket
+from aistore.sdk import Bucket, Client
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from aisdatapipes import AISIterDataset, AISShardReader
 from conftest import PutObject
+from support.fault_rules import Latency
+from support.faults import FaultProxy
 from support.tars import shard
 
 pytestmark = [
@@ -135,3 +137,22 @@ def test_a_state_after_stop_iteration(
     for one in (dataset, fresh):
         one.set_epoch(1)
     assert list(resumed) == list(loader_of(fresh, batch_size, workers, 1))
+
+
+def test_workers_that_find_late_that_an_epoch_is_over(bucket: Bucket, faults: FaultProxy) -> None:
+    """They are those of a pass that torchdata begins to find it; the next pass is not disturbed."""
+    bucket = Client(faults.endpoint).bucket(bucket.name)
+    loader = loader_of(dataset_of("shards", bucket), 2, 2, 1)
+    assert len(flat(loader, 2)) == COUNT
+    dataset, fresh = dataset_of("shards", bucket), dataset_of("shards", bucket)
+    resumed = loader_of(dataset, 2, 2, 1)
+    resumed.load_state_dict(loader.state_dict())
+    expected = []
+    for epoch in (1, 2):
+        fresh.set_epoch(epoch)
+        expected.append(list(loader_of(fresh, 2, 2, 1)))
+    dataset.set_epoch(1)
+    with faults.rule(Latency(times=2, matches="/v1/(objects|ml)/", seconds=1)) as slow:
+        assert list(resumed) == expected[0]
+        assert faults.hits(slow) == 2
+    assert list(resumed) == expected[1]

@@ -152,17 +152,17 @@ class Epochs:
         else:
             progress = self._resumed(loaded)
             progress.wanted_epoch = epoch if begun.is_set else loaded.epoch
-            if progress.is_over and progress.is_of_another_epoch:
-                return self.start_instead(progress)
+            if progress.is_of_another_epoch:
+                # The next pass is that epoch again: torchdata's loaders begin a pass to find that
+                # its state was saved at the end, and then one more. That one does not wait until
+                # the workers of this one have found, maybe by reading on, that nothing is left.
+                self._board.set_epoch(progress.wanted_epoch)
+                if progress.is_over:
+                    return self.start_instead(progress)
         return self._started(progress)
 
     def start_instead(self, progress: Progress) -> Progress:
-        """Begin the epoch that was to come, as of another one there is no sample left.
-
-        The next pass is that epoch again, if `set_epoch` says nothing: torchdata's loaders begin
-        a pass to find that its state was saved at the end, and then one more.
-        """
-        self._board.set_epoch(progress.wanted_epoch)
+        """Begin the epoch that was to come, as of another one there is no sample left."""
         return self._started(self._partitioned(self._beginning(progress.wanted_epoch), 0))
 
     def _started(self, progress: Progress) -> Progress:
