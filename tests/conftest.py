@@ -17,6 +17,7 @@ from aistore.sdk.authn.access_attr import AccessAttr
 from aisdatapipes.testing import AuthnServer, LocalCluster
 from support.etls import cluster_with_etls
 from support.faults import FaultProxy
+from support.loaders import end_workers
 from support.tars import shard
 
 # Chosen now: under the TMPDIR of some test its sockets' paths could be longer than allowed.
@@ -28,6 +29,13 @@ PutObject = Callable[[Bucket, str, bytes], None]
 
 KEPT = [f"{number:02d}" for number in range(12)]
 """The objects in the buckets of `authn_cluster`; each holds its own name."""
+
+
+@pytest.fixture(autouse=True)
+def _no_workers_left() -> Iterator[None]:
+    """No test waits for the workers of loaders that another one has left."""
+    yield
+    end_workers()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import AuthnServer, LocalCluster
 from conftest import KEPT as NAMES
 from support.jwts import resign
-from support.loaders import raises_in_loader
 
 FORGED = "eyJhbGciOiJIUzI1NiJ9.e30.bm90LXNpZ25lZC1ieS1hbnlib2R5"
 
@@ -126,7 +125,7 @@ def test_who_may_not_is_told_at_once(
     loader = AISFileLoader(urls, authn_cluster.endpoint, settings=settings, on_error="raise")
     lister = AISFileLister([f"ais://{bucket}"], authn_cluster.endpoint, settings=settings)
     for pipe in (lister, loader.map(content)):
-        with raises_in_loader(kind, words) as caught:
+        with pytest.raises(kind, match=words) as caught:
             loaded(pipe, method, workers=1)  # torch stumbles when it ends one that still starts
         assert isinstance(caught.value, PermissionError)
         says_what_to_set = "set AIS_AUTHN_TOKEN" in str(caught.value)

@@ -11,7 +11,6 @@ from aisdatapipes import AISFileLoader, AISSourceLister, Settings, errors
 from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from support.loaders import raises_in_loader
 
 WORKERS = [(0, None), (2, "fork"), (2, "spawn"), (2, "forkserver")]
 COUNT = 23
@@ -69,7 +68,7 @@ def test_errors_keep_their_type(
     names = ("000", "001", "gone", "gone")
     urls = IterableWrapper([f"ais://{filled.name}/{name}" for name in names]).sharding_filter()
     pipe = AISFileLoader(urls, ais_cluster.endpoint).map(read)
-    with raises_in_loader(errors.ObjectNotFoundError, "no object 'gone'") as caught:
+    with pytest.raises(errors.ObjectNotFoundError, match="no object 'gone'") as caught:
         list(loader(pipe, workers, start_method))
     assert isinstance(caught.value, FileNotFoundError)
     assert caught.value.status_code == 404
@@ -78,7 +77,7 @@ def test_errors_keep_their_type(
 def test_settings_reach_spawned_workers(unused_endpoint: str) -> None:
     """A worker gives up after the retries that were set, not after the SDK's five minutes."""
     pipe = AISFileLoader(["ais://b/o"], unused_endpoint, settings=Settings(max_retries=0))
-    with raises_in_loader(errors.ClusterUnreachableError, unused_endpoint):
+    with pytest.raises(errors.ClusterUnreachableError, match=unused_endpoint):
         list(loader(pipe, 1, "spawn"))
 
 

@@ -15,7 +15,6 @@ from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 from support.fault_rules import Cut, Status
 from support.faults import FaultProxy
-from support.loaders import raises_in_loader
 
 EXPECTED = [(f"{number:02d}", b"%02d" % number) for number in range(20)]
 GONE = (3, 7, 11)
@@ -137,7 +136,7 @@ def test_errors_keep_their_type(damaged: Callable[..., AISMapDataset], start_met
         sampler=[0, 1, 2, 4, 5, 6, 8, 9, 10, 3],
         collate_fn=list,
     )
-    with raises_in_loader(errors.ObjectNotFoundError, "no object '03'") as caught:
+    with pytest.raises(errors.ObjectNotFoundError, match="no object '03'") as caught:
         list(loader)
     assert isinstance(caught.value, FileNotFoundError)
 

@@ -13,7 +13,6 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from aisdatapipes import merge_states
 from aisdatapipes.errors import StateMismatchError
-from support.loaders import raises_in_loader
 from support.numbers_dataset import Numbers
 
 pytestmark = [
@@ -242,7 +241,7 @@ def test_states_that_are_not_merged_are_refused() -> None:
     read(iter(loader), 5)
     other = stateful(Numbers(COUNT), 1)
     other.load_state_dict(loader.state_dict())
-    with raises_in_loader(StateMismatchError, "merge_states"):
+    with pytest.raises(StateMismatchError, match="merge_states"):
         read(other)
 
 
@@ -349,6 +348,6 @@ def test_a_state_that_a_worker_refuses_is_raised_once(workers: int) -> None:
     read(iter(other), 4)
     loader = stateful(Numbers(COUNT), workers, persistent_workers=True)
     loader.load_state_dict(other.state_dict())
-    with raises_in_loader(StateMismatchError, "of seed 1, here it is 0: make the dataset with"):
+    with pytest.raises(StateMismatchError, match="of seed 1, here it is 0: make the dataset with"):
         read(loader)
     assert sorted(read(loader)) == ALL

@@ -28,7 +28,6 @@ from aisdatapipes import errors as our
 from aisdatapipes.datasets.mixing import Draws
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from support.loaders import raises_in_loader
 from support.tars import shard
 
 pytestmark = [
@@ -355,5 +354,5 @@ def test_states_of_something_else_are_refused(store: Store) -> None:
 def test_a_worker_without_a_sample_does_not_wait_for_ever(store: Store) -> None:
     """Two workers cannot both repeat one object."""
     mix = AISMixDataset([store.objects_of(0, 1, Sharding())], samples_per_epoch=4)
-    with raises_in_loader(ValueError, "dataset 0 of the mix has no sample for rank 0 of 1, wor"):
+    with pytest.raises(ValueError, match="dataset 0 of the mix has no sample for rank 0 of 1, wor"):
         loaded(mix, 2)

@@ -11,7 +11,6 @@ from aisdatapipes import AISMultiShardStream
 from conftest import PutObject
 from support.faults import FaultProxy
 from support.jobs import run_ranks
-from support.loaders import raises_in_loader
 from support.shard_streams import Streams, Tuples, flat, loader_of, without
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -31,7 +30,7 @@ def test_ranks_make_equal_steps(
     ranks = [streams.dataset(rank=rank, world_size=2, uneven=uneven) for rank in range(2)]
     if (sizes, uneven, workers) == (EMPTY, "drop", 2):
         for dataset in ranks:
-            with raises_in_loader(ValueError, "too few for 2 workers in each of 2 ranks"):
+            with pytest.raises(ValueError, match="too few for 2 workers in each of 2 ranks"):
                 list(iter(loader_of(dataset, workers)))
         return
     one, two = (list(loader_of(dataset, workers)) for dataset in ranks)

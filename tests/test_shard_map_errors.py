@@ -15,7 +15,6 @@ from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 from support.fault_rules import Cut, Reset, Status
 from support.faults import FaultProxy
-from support.loaders import raises_in_loader
 from support.tars import member, pack, shard
 
 START_METHODS = ["fork", "forkserver"]
@@ -170,7 +169,7 @@ def test_errors_keep_their_type_on_the_way_out_of_workers(
 ) -> None:
     """And their message."""
     loader = DataLoader(make(), batch_size=5, num_workers=1, collate_fn=list)
-    with raises_in_loader(errors.ObjectNotFoundError, r"no object '2\.tar'"):
+    with pytest.raises(errors.ObjectNotFoundError, match=r"no object '2\.tar'"):
         list(loader)
 
 

@@ -16,7 +16,6 @@ from aisdatapipes.testing import LocalCluster
 from aisdatapipes.types import Bucket
 from conftest import PutObject
 from support.jobs import run_ranks
-from support.loaders import end_workers
 from support.tars import shard
 
 COUNT = 7
@@ -81,7 +80,6 @@ def told(dataset: Any, workers: int) -> tuple[list[str], list[str]]:
         try:
             found = sorted(loader)
         except UserWarning as error:
-            end_workers(error)
             return [], [str(error)]
     return found, [str(one.message) for one in caught]
 
