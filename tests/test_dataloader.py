@@ -12,7 +12,7 @@ from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 
-WORKERS = [(0, None), (2, "fork"), (2, "spawn"), (2, "forkserver")]
+WORKERS = [(0, None), (2, "fork"), (1, "spawn"), (2, "forkserver")]
 COUNT = 23
 
 

@@ -31,7 +31,7 @@ pytestmark = [
 COUNT = 25
 ALL = list(range(COUNT))
 REST = ALL[10:]
-START_METHODS = ["fork", "spawn", "forkserver"]
+START_METHODS = ["fork", "forkserver"]
 
 
 def pickled(dataset: Numbers) -> Numbers:

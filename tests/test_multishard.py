@@ -45,7 +45,7 @@ def test_one_process_pairs_files_of_the_same_number(
 
 
 @pytest.mark.parametrize(
-    ("workers", "start"), [(1, "fork"), (2, "fork"), (3, "fork"), (2, "spawn"), (2, "forkserver")]
+    ("workers", "start"), [(1, "spawn"), (2, "fork"), (3, "fork"), (2, "forkserver")]
 )
 def test_workers_share_rows(
     ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy, workers: int, start: str

@@ -17,7 +17,7 @@ from support.tars import member, pack, shard
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
-MATRIX = [(0, None), (2, "fork"), (4, "fork"), (2, "spawn"), (4, "forkserver")]
+MATRIX = [(0, None), (2, "fork"), (4, "fork"), (1, "spawn"), (4, "forkserver")]
 Found = tuple[str, dict[str, bytes]]
 
 

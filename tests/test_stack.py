@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from support.processes import errors_of
 
 # What a torch without DataPipes would be: the module is gone, and so are its names.
@@ -39,20 +37,26 @@ assert not hasattr(aisdatapipes, "no_such_name")
     )
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
+def test_without_datapipes_of_torch_a_pipe_is_one_clear_error() -> None:
+    """It names the datasets, and has no other error before it."""
+    ways = [
         "import aisdatapipes; aisdatapipes.AISFileLister",
         "from aisdatapipes import AISFileLoader",
         "from aisdatapipes.datapipes import IterableWrapper",
         "import aisdatapipes.datapipes",
-    ],
-)
-def test_without_datapipes_of_torch_a_pipe_is_one_clear_error(asked: str) -> None:
-    """It names the datasets, and has no other error before it."""
-    error = errors_of(f"{HIDE_DATAPIPES}\n{asked}")
-    assert "has no DataPipes, so aisdatapipes has none: use its datasets AISIterDataset" in error
-    assert error.count("Traceback") == 1
+    ]
+    # Each in a process that has imported torch already.
+    error = errors_of(
+        f"""{HIDE_DATAPIPES}
+import os
+for way in {ways}:
+    if not os.fork():
+        exec(way)
+    os.wait()
+"""
+    )
+    said = "has no DataPipes, so aisdatapipes has none: use its datasets AISIterDataset"
+    assert error.count(said) == error.count("Traceback") == len(ways)
 
 
 def test_numpy_is_not_needed_nor_missed() -> None:

@@ -54,9 +54,7 @@ def all_worlds(world_size: int, workers: int) -> list[list[World]]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("start_method", "workers"), [("fork", 2), ("forkserver", 2), ("spawn", 1)]
-)
+@pytest.mark.parametrize(("start_method", "workers"), [("fork", 2), ("forkserver", 2)])
 def test_a_detector_made_before_the_group_is_right(start_method: str, workers: int) -> None:
     """One that a launcher made and pickled into the ranks knows them, in all their workers."""
     assert run_ranks(2, worlds, WorldDetector(), start_method, workers) == all_worlds(2, workers)
