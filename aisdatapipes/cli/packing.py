@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from aisdatapipes.packing.packing import Packing
     from aisdatapipes.packing.plan import PackPlan
+    from aisdatapipes.packing.shard_names import ShardNames
     from aisdatapipes.packing.sources import FileSource
 
 __all__ = ["add_to"]
@@ -36,8 +37,8 @@ _PACK = (
     " on where it was; to compare, the files are read."
 )
 _FILES = (
-    "FILE is on this machine, for Manifest.load and ShardIndex.load, whose results are what "
-    "AISShardReader(manifest=…, index=…) and AISShardMapDataset(index=…) take."
+    "FILE is on this machine, for Manifest.load and ShardIndex.load; AISShardReader takes the "
+    "results as manifest= and index=, AISShardMapDataset the index."
 )
 
 
@@ -49,8 +50,7 @@ def add_to(commands: Any) -> None:
     pack.add_argument("source", metavar="SOURCE", help="folder, or ais://bucket/folder")
     pack.add_argument("target", metavar="TARGET", help="ais://bucket/train-%%06d.tar")
     pack.add_argument(
-        *("--max-size", "--max-bytes"),
-        dest="max_bytes",
+        "--max-size",
         metavar="SIZE",
         type=amount,
         default=256_000_000,
@@ -80,7 +80,7 @@ def _run_pack(options: argparse.Namespace) -> None:
     target = remote_place(options.target, options.endpoint)
     names = ShardNames.parse(target.path)
     source = _source(options, names)
-    limits = Limits(options.max_bytes, options.max_count)
+    limits = Limits(options.max_size, options.max_count)
     plan = plan_shards(source.files(), limits, options.seed if options.shuffle else None)
     _warn_of(plan.left_out)
     if not plan.shards:
@@ -94,14 +94,16 @@ def _run_pack(options: argparse.Namespace) -> None:
     _summarize(options, plan, missing)
 
 
-def _source(options: argparse.Namespace, names: Any) -> FileSource:
+def _source(options: argparse.Namespace, names: ShardNames) -> FileSource:
     from aisdatapipes.cli.places import is_url, remote_place
     from aisdatapipes.errors import InvalidURLError, NotAFolderError
     from aisdatapipes.packing.sources import BucketSource, FolderSource
 
     if not is_url(options.source):
         folder = Path(options.source)
-        if folder.is_file():
+        if not folder.exists():
+            raise FileNotFoundError(f"no folder {options.source!r} on this machine")
+        if not folder.is_dir():
             raise NotAFolderError(f"{folder} is a file: pack takes the folder that it is in")
         return FolderSource(folder)
     place = remote_place(options.source, options.endpoint)
@@ -109,7 +111,7 @@ def _source(options: argparse.Namespace, names: Any) -> FileSource:
         raise NotAFolderError(f"{place} is an object: pack takes the folder that it is in")
     if not place.path:
         raise InvalidURLError(f"{place.url} is all buckets: name one")
-    if f"{names.prefix}".startswith(f"{place.path}/") and _is_same_bucket(options):
+    if names.prefix.startswith(f"{place.path}/") and _is_same_bucket(options):
         raise InvalidURLError(
             f"the shards would be among the files that they are made of, in {place}: pack to "
             "another bucket or folder"

@@ -24,8 +24,8 @@ _UNPACK = (
     "as it is. Names that lead out of TARGET, and links, are refused. Patterns as in get."
 )
 _INDEX = (
-    "FILE is on this machine, for ShardIndex.load, whose result is what AISShardReader(index=…) and "
-    "AISShardMapDataset(index=…) take. It is written if all shards are sound."
+    "FILE is on this machine, for ShardIndex.load; AISShardReader and AISShardMapDataset take the "
+    "result as index=. It is written if all shards are sound."
 )
 
 
@@ -35,9 +35,9 @@ def add_to(commands: Any) -> None:
     unpack.add_argument("sources", nargs="+", metavar="SHARD", help="ais://bucket/name.tar")
     unpack.add_argument("target", metavar="TARGET", help="folder, or ais://bucket/folder")
     unpack.add_argument("-j", "--jobs", type=count, default=8, help="at a time (default: 8)")
+    unpack.add_argument("--create", action="store_true", help="make the bucket of TARGET")
     add_json(unpack, "how many files and bytes")
     unpack.set_defaults(run=_run_unpack)
-    unpack.add_argument("--create", action="store_true", help="make the bucket of TARGET")
 
     index = commands.add_parser("index", help="find the samples of tar shards", description=_INDEX)
     index.add_argument("url", metavar="URL", help="ais://bucket/prefix, or a pattern")
@@ -115,12 +115,9 @@ def _run_index(options: argparse.Namespace) -> int:
         say_json(asdict(report))
         return bool(report.problems)
     each = human(round(report.bytes / report.samples)) if report.samples else "0 B"
-    say(
-        f"{options.url}: {report.samples:,} samples in {number(report.shards, 'shard')}, {each} each"
-    )
-    say(
-        f"found by the cluster's own index in {report.by_cluster:,}, by a scan in {report.by_scan:,}"
-    )
+    shards, known, scanned = report.shards, report.by_cluster, report.by_scan
+    say(f"{options.url}: {report.samples:,} samples in {number(shards, 'shard')}, {each} each")
+    say(f"found in {known:,} by the cluster's own index, in {scanned:,} by a scan")
     for problem in report.problems:
         say(f"problem: {problem}")
     if options.output:
