@@ -93,10 +93,8 @@ def samples_of(files: dict[str, bytes]) -> Samples:
 
 def stored(bucket: Bucket, prefix: str = "") -> dict[str, bytes]:
     """Return all objects of a bucket."""
-    return {
-        item.name: bytes(bucket.object(item.name).get_reader().read_all())
-        for item in bucket.list_all_objects(prefix=prefix)
-    }
+    names = [item.name for item in bucket.list_all_objects(prefix=prefix)]
+    return {name: b"".join(bucket.object(name).get_reader()) for name in names}
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -308,6 +306,20 @@ def test_other_content_is_not_replaced_by_itself(
     refused = command("pack", "in", target, "--max-count", 10, "--force", code=1)[1]
     assert "/03.tar and 1 more shards are there already, and would be read beside" in refused
     assert stored(ais_bucket) == before
+
+
+@pytest.mark.parametrize("size", [1, 512, 1000, 1024, 10**6])
+def test_a_shard_is_the_same_in_pieces_of_any_size(tmp_path: Path, size: int) -> None:
+    """It has the size that was planned, and ends where it ends, also behind whole blocks."""
+    tree(tmp_path, 8, samples=5)
+    source = FolderSource(tmp_path)
+    (planned,) = plan_shards(source.files(), Limits()).shards
+    with ShardContent(source, planned.files) as content:
+        pieces = list(iter(lambda: content.read(size), b""))
+        assert content.tell() == planned.size == sum(map(len, pieces))
+        assert {len(piece) for piece in pieces[:-1]} <= {size}
+        content.seek(0)
+        assert b"".join(content.pieces()) == b"".join(pieces)
 
 
 @pytest.mark.parametrize("change", [b"more than before", b"less"])

@@ -32,8 +32,8 @@ class ShardContent:
         >>> from pathlib import Path
         >>> from aisdatapipes.packing.sources import FolderSource
         >>> source = FolderSource(Path(__file__).parent)
-        >>> with ShardContent(source, [SourceFile("__init__.py", 63)]) as content:
-        ...     tarfile.open(fileobj=io.BytesIO(content.read(4096))).getnames()
+        >>> with ShardContent(source, [min(source.files())]) as content:
+        ...     tarfile.open(fileobj=io.BytesIO(content.read(2**20))).getnames()
         ['__init__.py']
     """
 
@@ -73,7 +73,7 @@ class ShardContent:
             ObjectChangedError: A file has another size than it had.
             OSError: A file cannot be read.
         """
-        while len(self._buffer) < size and (piece := next(self._pieces, b"")):
+        while len(self._buffer) < size and (piece := next(self._pieces, None)) is not None:
             self._buffer += piece
         taken = bytes(self._buffer[:size])
         del self._buffer[:size]
