@@ -127,10 +127,11 @@ def _is_same_bucket(options: argparse.Namespace) -> bool:
 
 def _warn_of(left_out: Sequence[str]) -> None:
     if left_out:
-        more = ", …" if len(left_out) > _MOST_NAMED else ""
+        more = ", ..." if len(left_out) > _MOST_NAMED else ""
         line = (
-            f"aisdatapipes pack: left out {len(left_out):,} files without a key or an extension, "
-            f"which no reader of shards takes: {', '.join(left_out[:_MOST_NAMED])}{more}\n"
+            f"aisdatapipes pack: left out {number(len(left_out), 'file')} without a key or an "
+            "extension, which no reader of shards takes: "
+            f"{', '.join(left_out[:_MOST_NAMED])}{more}\n"
         )
         sys.stderr.write(line.encode("utf-8", "backslashreplace").decode())
 
@@ -173,8 +174,7 @@ def _summarize(options: argparse.Namespace, plan: PackPlan, missing: Sequence[in
         )
         return
     rest = f"; {same:,} were there already" if same else ""
-    samples, files = sum(one.samples for one in written), sum(len(one.files) for one in written)
-    say(
-        f"packed {files:,} files, {samples:,} samples, in {number(len(written), 'shard')} "
-        f"({human(size)}) to {options.target}{rest}"
-    )
+    files = number(sum(len(shard.files) for shard in written), "file")
+    samples = number(sum(shard.samples for shard in written), "sample")
+    shards = number(len(written), "shard")
+    say(f"packed {files}, {samples}, in {shards} ({human(size)}) to {options.target}{rest}")

@@ -63,6 +63,7 @@ class FolderTarget:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
+        self._parents: set[Path] = set()  # those that are known to be in it
 
     def write(self, name: str, content: bytes) -> bool:
         """Write a file, unless it is there; return whether it was not.
@@ -71,16 +72,22 @@ class FolderTarget:
             BadArchiveError: A link leads it out of the folder.
         """
         path = self._folder / name
-        if not path.resolve().is_relative_to(self._folder):
-            raise BadArchiveError(
-                f"{name!r} would be written outside of {self._folder}, where a link leads: remove "
-                "that, or unpack to another folder"
-            )
+        self._check(path)
         is_there = path.is_file() and path.stat().st_size == len(content)
         if is_there and path.read_bytes() == content:
             return False
         save(BytesIO(content), len(content), str(path), DEFAULT_CALLBACK)
         return True
+
+    def _check(self, path: Path) -> None:
+        if path.parent in self._parents and not path.is_symlink():
+            return
+        if not path.resolve().is_relative_to(self._folder):
+            raise BadArchiveError(
+                f"{path} leads out of {self._folder} by a link: remove that, or unpack to another "
+                "folder"
+            )
+        self._parents.add(path.parent)
 
 
 class BucketTarget:
