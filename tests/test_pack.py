@@ -29,6 +29,7 @@ from aisdatapipes.packing.shard_content import ShardContent
 from aisdatapipes.packing.sources import FolderSource, SourceFile
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
+from support.bucket_properties import set_checksum
 from support.fault_rules import Latency
 from support.fault_writes import CutUpload
 from support.faults import FaultProxy
@@ -297,15 +298,30 @@ def test_other_content_is_not_replaced_by_itself(
     name = next(name for name, content in files.items() if len(content) == 3000)
     tmp_path.joinpath("in", name).write_bytes(bytes(3000))
     refused = command("pack", "in", target, "--max-count", 5, code=1)[1]
-    assert ".tar is there already, and have other content: replace" in refused
+    assert ".tar is there already, with other content or" in refused
     assert stored(ais_bucket) == before
     done = json.loads(command("pack", "in", target, "--max-count", 5, "--force", "--json")[0])
     assert done["written"] == 1
     assert sum(one != before[each] for each, one in stored(ais_bucket).items()) == 1
     before = stored(ais_bucket)
     refused = command("pack", "in", target, "--max-count", 10, "--force", code=1)[1]
-    assert "/03.tar and 1 more shards are there already, and would be read beside" in refused
+    assert "/03.tar and 1 more are left over from an earlier run" in refused
     assert stored(ais_bucket) == before
+
+
+@pytest.mark.parametrize(("kind", "written"), [("md5", 0), ("none", 1)])
+def test_buckets_with_other_checksums(
+    command: Command, ais_bucket: Bucket, tmp_path: Path, kind: str, written: int
+) -> None:
+    """What is there is known by a checksum of any kind; without one it is never trusted."""
+    tree(tmp_path / "in", 9)
+    set_checksum(ais_bucket, kind)
+    arguments = ["pack", "in", f"ais://{ais_bucket.name}/%d.tar", "--json"]
+    command(*arguments)
+    if written:
+        assert "without a checksum" in command(*arguments, code=1)[1]
+    again = json.loads(command(*arguments, "--force")[0])
+    assert (again["shards"], again["written"]) == (1, written)
 
 
 @pytest.mark.parametrize("size", [1, 512, 1000, 1024, 10**6])

@@ -88,13 +88,18 @@ class Packing:
         stored = self._stored()
         numbers = range(len(self._shards))
         if others := sorted(stored.keys() - {self._names[number] for number in numbers}):
-            raise self._taken(others, "would be read beside these: remove them, or")
+            raise self._taken(
+                others, "left over from an earlier run, and would be read beside these: remove that"
+            )
         there = [number for number in numbers if self._names[number] in stored]
         same = at_a_time(lambda one: self._is_there(one, stored), there, self._workers)
         different = [one for one, is_same in zip(there, same, strict=True) if not is_same]
         if different and not force:
-            taken = [self._names[number] for number in different]
-            raise self._taken(taken, "have other content: replace them by --force, or")
+            raise self._taken(
+                [self._names[number] for number in different],
+                "there already, with other content or without a checksum that tells: replace that "
+                "by --force",
+            )
         kept = {*there} - {*different}
         return [number for number in numbers if number not in kept]
 
@@ -146,5 +151,5 @@ class Packing:
 
     def _taken(self, paths: Sequence[str], what: str) -> AlreadyExistsError:
         first = f"{self._fs.provider}://{paths[0]}"
-        more = f" and {len(paths) - 1} more shards are" if len(paths) > 1 else " is"
-        return AlreadyExistsError(f"{first}{more} there already, and {what} pack to another name")
+        are = f" and {len(paths) - 1} more are" if len(paths) > 1 else " is"
+        return AlreadyExistsError(f"{first}{are} {what}, or pack to another name")
