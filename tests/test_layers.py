@@ -21,7 +21,7 @@ ROWS = [
     {"cli", "compat"},
     {"demo"},
     {"testing"},
-    {"nodes"},  # over datasets, as torchdata's own nodes are over anything
+    {"nodes", "packing"},  # over datasets, as torchdata's nodes are over anything; over files
     {"datapipes", "datasets", "samplers", "filesystem", "ray"},
     {"indexes"},  # over manifests, of shards
     {"shards", "manifests", "checkpoint"},
@@ -35,7 +35,7 @@ NEIGHBOURS_MAY_MEET = [*ROWS[-4:-2], ROWS[-1]]
 ROOMS_OF = {
     "torch": ROWS[5] | {"checkpoint", "distributed", "demo"},
     "torchdata": {"datapipes", "demo", "nodes"},
-    "fsspec": {"cli", "filesystem"},
+    "fsspec": {"cli", "filesystem", "packing"},
     "ray": {"ray"},
     "pyarrow": {"ray"},
     "aistore": {

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from aisdatapipes.cli.places import Place, is_url, local_sources, remote_place, remote_sources
-from aisdatapipes.cli.places import walk_files as files_below
 from aisdatapipes.cli.progress import Progress
 from aisdatapipes.errors import (
     AlreadyExistsError,
@@ -20,7 +19,7 @@ from aisdatapipes.errors import (
     NoObjectsError,
     ObjectNotFoundError,
 )
-from aisdatapipes.filesystem.transfers import at_a_time
+from aisdatapipes.filesystem.transfers import at_a_time, walk_files
 from aisdatapipes.reading.checksums import file_has_checksum
 from aisdatapipes.writing.changes import copy_object
 
@@ -193,7 +192,7 @@ def _file(end: End) -> _Found:
 def _files_in(folder: End, *, keeps_name: bool) -> Iterator[_Found]:
     above = Path(_path_of(folder)).name if keeps_name else ""
     if isinstance(folder, Path):
-        for path in files_below(folder):
+        for path in walk_files(folder):
             name = Path(above, path.relative_to(folder)).as_posix()
             yield _Found(path, name, path.stat().st_size)
         return

@@ -15,7 +15,7 @@ from aisdatapipes.filesystem import AISFileSystem
 from aisdatapipes.listing.patterns import expand_braces
 from aisdatapipes.urls import parse_url
 
-__all__ = ["Place", "is_url", "local_sources", "remote_place", "remote_sources", "walk_files"]
+__all__ = ["Place", "is_url", "local_sources", "remote_place", "remote_sources"]
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,6 @@ def local_sources(arguments: Sequence[str]) -> Iterator[Path]:
         if not found:
             raise FileNotFoundError(f"no file or folder {argument!r} on this machine")
         yield from map(Path, dict.fromkeys(found))
-
-
-def walk_files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, links to files among them, in the order of their names."""
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (path for name in sorted(names) if (path := Path(parent, name)).is_file())
 
 
 def _members(pattern: str) -> list[str]:

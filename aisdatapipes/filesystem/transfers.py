@@ -8,7 +8,7 @@ filesystem, which notes the pairs and moves nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed
 from functools import partial
 from glob import has_magic
@@ -22,7 +22,7 @@ from fsspec.callbacks import Callback
 from aisdatapipes.filesystem.tree import FolderTree
 from aisdatapipes.processes.background import BackgroundPool
 
-__all__ = ["TransferPlan", "at_a_time", "pour", "save"]
+__all__ = ["TransferPlan", "at_a_time", "pour", "save", "walk_files"]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -150,6 +150,21 @@ def at_a_time(action: Callable[[_T], _R], items: Iterable[_T], concurrency: int)
         for call in as_completed(calls):
             call.result()
     return [call.result() for call in calls]
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, links to files among them, in the order of their names.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders.sort()
+        yield from (path for name in sorted(names) if (path := Path(parent, name)).is_file())
 
 
 def save(file: IO[bytes], size: int, target: str, callback: Callback) -> None:

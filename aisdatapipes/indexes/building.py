@@ -26,7 +26,7 @@ from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import ErrorHandler
 from aisdatapipes.reading.request import ObjectRequest
 
-__all__ = ["UseOfCluster", "build_file"]
+__all__ = ["IndexBuilder", "UseOfCluster", "build_file"]
 
 UseOfCluster = Literal["build", "read", "off"]
 """``"build"``: what the cluster's own index lacks is indexed there first; ``"read"``: it is used as
@@ -58,13 +58,10 @@ def build_file(
     """
 
     def build() -> bytes:
-        requests = list(map(reader.request_for, manifest.urls()))
-        counters = reader.counters.of_this_process()
-        handler = ErrorHandler(reader.policy, counters)
-        builder = _IndexBuilder(requests, handler, counters, cluster_index)
+        builder = IndexBuilder.of(manifest, reader, cluster_index)
         sizes: Iterable[int] = builder.shards()
         if show_progress:
-            sizes = with_bar(sizes, int, "ShardIndex", len(requests))
+            sizes = with_bar(sizes, int, "ShardIndex", len(manifest))
         for _ in sizes:
             pass
         return builder.pack(manifest.data)
@@ -72,7 +69,7 @@ def build_file(
     return share_between_ranks(f"index of {manifest.fingerprint}", build)
 
 
-class _IndexBuilder:
+class IndexBuilder:
     """Finds the samples of shards, and packs them in the file of an index.
 
     Args:
@@ -80,6 +77,9 @@ class _IndexBuilder:
         handler: What happens to shards that cannot be indexed: what is before the fault counts.
         counters: Where to count requests.
         cluster_index: Whether the cluster's own index is used, see `UseOfCluster`.
+
+    Attributes:
+        scanned: How many shards were scanned, as the cluster's own index did not tell.
 
     Raises:
         AISPipeError: The cluster cannot be asked which versions the shards have.
@@ -101,7 +101,17 @@ class _IndexBuilder:
         self._columns = Columns()
         self._keys = bytearray()
         self._kinds: dict[tuple[str, ...], int] = {}
-        self._scanned = 0
+        self.scanned = 0
+
+    @classmethod
+    def of(
+        cls, manifest: Manifest, reader: ObjectReader, cluster_index: UseOfCluster = "build"
+    ) -> IndexBuilder:
+        """Return one for the shards of a manifest, see `build_file`."""
+        requests = list(map(reader.request_for, manifest.urls()))
+        counters = reader.counters.of_this_process()
+        handler = ErrorHandler(reader.policy, counters)
+        return cls(requests, handler, counters, cluster_index)
 
     def shards(self) -> Iterator[int]:
         """Yield the bytes of each shard, in order, when its samples are found.
@@ -125,7 +135,7 @@ class _IndexBuilder:
             manifest: The file of the shards' manifest.
         """
         total = len(self._requests)
-        known, samples = total - self._scanned, len(self._columns.begins)
+        known, samples = total - self.scanned, len(self._columns.begins)
         _logger.info(
             "indexed %d samples of %d shards, %d of them by the cluster's own index",
             samples,
@@ -142,7 +152,7 @@ class _IndexBuilder:
             known = self._cluster.samples(request, version)
             if known is not None:
                 return FoundSamples(known)
-            self._scanned += 1
+            self.scanned += 1
             return scan_shard(request, version)
 
     def _take(self, number: int, finding: Future) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import xxhash
 
 from aisdatapipes.errors import ChecksumError, NoChecksumError
 
-__all__ = ["KINDS", "Checksum", "file_has_checksum"]
+__all__ = ["KINDS", "Checksum", "file_has_checksum", "has_checksum"]
 
 _PIECE_BYTES = 2**20
 
@@ -62,17 +62,32 @@ class Checksum:
             )
 
 
-def file_has_checksum(path: Path, checksum: str) -> bool:
-    """Whether a local file has a checksum of a kind that is known here, in hexadecimal.
+def has_checksum(pieces: Iterable[bytes], checksum: str) -> bool:
+    """Whether content has a checksum of a kind that is known here, in hexadecimal.
 
-    Listings tell no kinds; those of `KINDS` differ in their lengths.
+    Listings tell no kinds; those of `KINDS` differ in their lengths. Where it is of none of them,
+    nothing is read.
+
+    Example:
+        >>> has_checksum([b"a", b"b"], hashlib.md5(b"ab").hexdigest()), has_checksum([b"ab"], "")
+        (True, False)
     """
     for kind in KINDS.values():
         digest = kind()
         if 2 * digest.digest_size != len(checksum):
             continue
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                digest.update(piece)
+        for piece in pieces:
+            digest.update(piece)
         return digest.hexdigest() == checksum
     return False
+
+
+def file_has_checksum(path: Path, checksum: str) -> bool:
+    """Whether a local file has a checksum, see `has_checksum`."""
+    return has_checksum(_pieces(path), checksum)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece

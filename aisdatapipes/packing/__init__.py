@@ -1,0 +1,1 @@
+"""Packing: files into tar shards of whole samples, and back."""
