@@ -8,14 +8,14 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from aisdatapipes.cli import changing, checking, copying, local, looking
+from aisdatapipes.cli import bench, changing, checking, copying, local, looking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_GROUPS = (copying, looking, changing, checking, local)
+_GROUPS = (copying, looking, changing, checking, bench, local)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
