@@ -72,7 +72,9 @@ def _batches(buckets: list[ParsedURL], address: str, settings: Settings) -> Find
 
 
 def _requests(bucket: ParsedURL, address: str, settings: Settings) -> list[ObjectRequest]:
-    listed = list_sizes(bucket_for(bucket, address, settings), bucket, address, _LOOKED_AT)
+    listed = list_sizes(
+        bucket_for(bucket, address, settings), bucket, address, _LOOKED_AT, allow_empty=True
+    )
     names = [name for name, size in islice(listed, _LOOKED_AT) if size <= _MOST_BYTES]
     urls = [ParsedURL(bucket.provider, bucket.bucket, name) for name in names]
     requests = [ObjectRequest(url, address, settings) for url in urls]
