@@ -32,7 +32,14 @@ def add_to(commands: Any) -> None:
         default=os.environ.get("AIS_ENDPOINT"),
         help="cluster to use (default: $AIS_ENDPOINT, else a local cluster of the demo's own)",
     )
-    demo.add_argument("--images", type=count, help="images to use (default: all 1,797)")
+    demo.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder with a folder of images for each class (default: digits)",
+    )
+    demo.add_argument(
+        "--images", type=count, help="images to use (default: all 1,797 digits, or 2,000 of DIR)"
+    )
     demo.set_defaults(run=_run_demo)
 
 
@@ -66,4 +73,4 @@ def _run_node(_: argparse.Namespace) -> None:
 def _run_demo(options: argparse.Namespace) -> None:
     from aisdatapipes.demo import run_demo
 
-    run_demo(options.endpoint or None, options.images)
+    run_demo(options.endpoint or None, options.images, options.data)
