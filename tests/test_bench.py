@@ -121,12 +121,11 @@ def test_listing_stops_when_its_time_is_over(filled: Bucket) -> None:
 def test_advice_on_listing() -> None:
     """Its share of an epoch decides: the reading of all that is there, at the best rate."""
     files = row("files", 1, 100, 100)
-    assert advice(found(1000, seconds=0.1), files)["listing"].startswith(
-        "1,000 names in 0.10 s, 1%"
-    )
-    assert "nothing to gain" in advice(found(1000, seconds=0.1), files)["listing"]
-    slow = advice(found(1000, seconds=10), files)["listing"]
-    assert "50% of an epoch, whose reading takes 10.0 s at best: list once" in slow
+    assert advice(found(9, seconds=0.4), files)["listing"] == "9 names in 0.40 s: nothing to gain"
+    little = advice(found(9900, seconds=1), files)["listing"]
+    assert little.endswith("1% of an epoch, whose reading takes 99.0 s at best: nothing to gain")
+    much = advice(found(1000, seconds=10), files)["listing"]
+    assert "50% of an epoch, whose reading takes 10.0 s at best: list once" in much
 
 
 def test_advice_on_sizes() -> None:

@@ -89,13 +89,15 @@ limit, but the way to the cluster, its disks, or too few workers
 
 def _on_listing(found: Found, best: dict[str, Row]) -> str:
     names = f"{found.names:,} names in {found.seconds:.2f} s"
+    if found.seconds < _LONG_LISTING_S:
+        return f"{names}: nothing to gain"
     read_s = 0.0
     for what, row in best.items():
         there = sum(size for _, size in (found.files if what == "files" else found.shards))
         read_s += there / max(row.bytes, 1) * row.seconds
     share = found.seconds / max(found.seconds + read_s, 1e-9)
     part = f"{share:.0%} of an epoch, whose reading takes {read_s:,.1f} s at best"
-    if share < _MUCH_LISTING or found.seconds < _LONG_LISTING_S:
+    if share < _MUCH_LISTING:
         return f"{names}, {part}: nothing to gain"
     return f"{names}, {part}: list once, save the Manifest, and give manifest= to the dataset"
 
