@@ -62,9 +62,10 @@ def test_a_row_for_each_kind_and_number(filled: Bucket, capfd: pytest.CaptureFix
         (what, workers) for what in ("files", "samples") for workers in (0, 1)
     ]
     for one in rows:
-        assert 0.2 <= one["seconds"] < 2
-        assert one["items"] % {"files": 5, "samples": 21}[one["what"]] == 0
-        assert one["epochs"] >= 1
+        there = {"files": 5, "samples": 21}[one["what"]]  # and as many are in the only batch
+        assert one["seconds"] >= 0.2
+        assert one["items"] % there == 0
+        assert 0 < one["items"] <= there * (one["epochs"] + 1)
     assert rows[0]["bytes"] == 100 * rows[0]["items"]
     assert [one["topic"] for one in lines] == ["listing", "size", "workers", "network"]
     assert shown.err == ""
