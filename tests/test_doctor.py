@@ -129,6 +129,17 @@ def test_no_cluster(doctor: Doctor, endpoint: str) -> None:
     assert found["endpoint"][0] is False
 
 
+def test_a_cluster_that_wants_a_token(doctor: Doctor, faults: FaultProxy) -> None:
+    """It is said where the token is to be."""
+    faults.rules = [Status(401, matches="v1/daemon", times=None)]
+    found = doctor("--endpoint", faults.endpoint, code=1)
+    assert found["endpoint"] == (
+        False,
+        f"{faults.endpoint} refuses this job (401 Unauthorized): set AIS_AUTHN_TOKEN or "
+        "AIS_AUTHN_TOKEN_FILE to a token that is good there",
+    )
+
+
 def test_a_proxy_in_the_way(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """An HTTP proxy of the environment is named where it would be asked, and what to set."""
     monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:1")

@@ -43,7 +43,7 @@ def check_abilities(address: str, settings: Settings, ask: Ask) -> Iterator[Find
         yield bad("access", error.message)
         yield unknown("GetBatch", "the buckets cannot be listed")
     else:
-        yield good("access", f"{len(buckets):,} buckets can be seen")
+        yield good("access", f"buckets that can be seen: {len(buckets):,}")
         yield _batches(buckets, address, settings)
     yield _shard_index(address, ask)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,12 +17,13 @@ from aisdatapipes.client.connection import client_for, resolve_endpoint
 from aisdatapipes.client.nodes import ClusterMap
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.translation import translated_errors
-from aisdatapipes.errors import AISPipeError
+from aisdatapipes.errors import AISPipeError, AuthenticationError
 from aisdatapipes.urls import ParsedURL
 
 __all__ = ["diagnose"]
 
 _MOST_APART_S = 30
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _SETTINGS = Settings(max_retries=0, outage_deadline_s=0, read_timeout_s=5)
 
 
@@ -136,6 +138,11 @@ def _ask(address: str, path: str, query: dict[str, str]) -> Any:
     """Send one request, to any node, with a short wait."""
     with translated_errors(ParsedURL("ais", "*"), address, "look at"):
         answer = _session(address).get(f"{address}/{path}", params=query, timeout=(2, 5))
+        if answer.status_code in _REFUSALS:
+            raise AuthenticationError(
+                f"{address} refuses this job ({answer.status_code} {answer.reason}): set "
+                "AIS_AUTHN_TOKEN or AIS_AUTHN_TOKEN_FILE to a token that is good there"
+            )
         answer.raise_for_status()
         return answer
 
