@@ -96,6 +96,18 @@ def test_nothing_to_read(
     assert error.count("\n") == 1
 
 
+def test_more_workers_than_there_is_to_read(
+    ais_bucket: Bucket, put_object: PutObject, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """They are not measured, which is said, and not warned of in every epoch."""
+    put_object(ais_bucket, "0.tar", shard(0, 7))
+    url = f"ais://{ais_bucket.name}"
+    assert main(["bench", url, "--workers", "0,2", "--seconds", "0.1"]) == 0
+    shown = capfd.readouterr()
+    assert "\nsamples        2  not measured, because there are shards for 1 workers" in shown.out
+    assert shown.err == ""
+
+
 def test_shards_without_samples(
     ais_bucket: Bucket, put_object: PutObject, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,6 +148,8 @@ def test_advice_on_sizes() -> None:
     assert "3.0 times as fast" in advice(both, files, row("samples", 1, 900, 300))["size"]
     assert "leave the files" in advice(both, files, row("samples", 1, 900, 105))["size"]
     assert "no shards to compare" in advice(found(10), files)["size"]
+    big = Found(ParsedURL("ais", "b"), "http://ais", files=[("a", 40 * MIB)])
+    assert "of 40.0 MiB come at 100.0 MiB/s: big enough" in advice(big, files)["size"]
     assert "6 of which read nothing" in advice(found(0, 2), row("samples", 8, 9, 300))["size"]
     assert "lasts a worker for 1.3 s" in advice(found(0, 9), row("samples", 2, 9, 100))["size"]
     brief = advice(found(0, 9), row("samples", 2, 9, 640))["size"]

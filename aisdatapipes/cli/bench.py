@@ -69,6 +69,9 @@ def _run(options: argparse.Namespace) -> None:
     kinds = (("files", found.files, file_loader), ("samples", found.shards, sample_loader))
     for what, names, loader in kinds:
         for workers in options.workers if names else ():
+            if workers > len(names):  # some of them would have nothing to read
+                show.skipped(what, workers, len(names))
+                continue
             rows.append(measure(what, loader(found, workers), options.seconds))
             show.row(rows[-1])
     for topic, text in advise(found, rows, Machine.here()):
@@ -100,6 +103,10 @@ class _Table:
             at_once=True,
         )
 
+    def skipped(self, what: str, workers: int, there: int) -> None:
+        objects = "files" if what == "files" else "shards"
+        say(f"{what:8}{workers:8}  not measured, because there are {objects} for {there:,} workers")
+
     def advice(self, topic: str, text: str) -> None:
         say(f"{chr(10) if topic == 'listing' else ''}{topic:8}  {text}")
 
@@ -127,6 +134,9 @@ class _Json:
         say_json(
             {**asdict(row), "per_second": row.per_second, "mib_per_second": row.mib_per_second}
         )
+
+    def skipped(self, what: str, workers: int, there: int) -> None:
+        say_json({"what": what, "workers": workers, "too_few": there})
 
     def advice(self, topic: str, text: str) -> None:
         say_json({"topic": topic, "advice": text})

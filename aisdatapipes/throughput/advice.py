@@ -22,6 +22,7 @@ _ALIKE = 0.1
 _MUCH_LISTING, _LONG_LISTING_S = 0.05, 0.5
 _BUSY = 0.8
 _BRIEF_S = 0.5
+_BIG_BYTES = 8 * _MIB  # from there on each is streamed by itself, whatever it is in
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -109,6 +110,8 @@ def _on_size(found: Found, best: dict[str, Row]) -> str:
     if shards:
         return _on_shards(found, shards)
     rate = best["files"].mib_per_second
+    if sum(size for _, size in found.files) >= _BIG_BYTES * len(found.files):
+        return f"files of {_mean(found.files)} come at {rate:,.1f} MiB/s: big enough as they are"
     return (
         f"files of {_mean(found.files)} come at {rate:,.1f} MiB/s, and there are no shards to "
         "compare with: pack some beside them (aisdatapipes pack), and measure again"

@@ -15,7 +15,10 @@ from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.manifests.selections import Selection
 from aisdatapipes.urls import ParsedURL, parse_url
 
-__all__ = ["Found", "find"]
+__all__ = ["SETTINGS", "Found", "find"]
+
+SETTINGS = Settings(outage_deadline_s=30.0)
+"""A cluster that is not whole for so long is an error: it is not what was to be measured."""
 
 _SHARDS = (".tar", ".tar.gz", ".tgz")
 _BIG_BYTES = 64 * 2**20
@@ -88,10 +91,9 @@ def find(url: str, endpoint: str | None, seconds: float) -> Found:
     if prefix.endpoint:
         raise InvalidURLError(f"{url!r} is a full URL: write ais://bucket/prefix, and --endpoint")
     found = Found(prefix, resolve_endpoint(endpoint))
-    settings = Settings()
-    bucket = bucket_for(prefix, found.endpoint, settings)
+    bucket = bucket_for(prefix, found.endpoint, SETTINGS)
     begin = time.monotonic()
-    entries = list_sizes(bucket, prefix, found.endpoint, settings.page_size, allow_empty=False)
+    entries = list_sizes(bucket, prefix, found.endpoint, allow_empty=False)
     for name, size in entries:
         if found.names == _MOST_NAMES or time.monotonic() - begin > seconds:
             found.is_all = False

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from aisdatapipes.datasets import AISIterDataset, AISShardReader
-from aisdatapipes.throughput.found import Found
+from aisdatapipes.throughput.found import SETTINGS, Found
 
 __all__ = ["Batch", "file_loader", "sample_loader"]
 
@@ -34,6 +34,7 @@ def file_loader(found: Found, workers: int) -> DataLoader[Any]:
     dataset = AISIterDataset(
         manifest=found.manifest_of(found.files),
         client_url=found.endpoint,
+        settings=SETTINGS,
         transform=_content,
         shuffle=True,
         seed=workers,  # another order, so that a row does not read what the last one has read
@@ -46,6 +47,7 @@ def sample_loader(found: Found, workers: int) -> DataLoader[Any]:
     dataset = AISShardReader(
         manifest=found.manifest_of(found.shards),
         client_url=found.endpoint,
+        settings=SETTINGS,
         transform=_files,
         shuffle=True,
         shuffle_buffer=1,  # the shards alone: what waits in a buffer is read, and not delivered
