@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,49 +25,72 @@ def signal_handler() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-@pytest.fixture(scope="module")
-def clusters(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[int, tuple[subprocess.Popen[str], Path]]]:
-    """A ``cluster`` command for each signal that may end it, and its kept directory."""
-    started = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        folder = tmp_path_factory.mktemp("cluster")
-        command = [sys.executable, "-m", "aisdatapipes", "cluster", "--directory", str(folder)]
-        started[number] = (
-            subprocess.Popen(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                preexec_fn=heed_interrupts,
-            ),
-            folder,
-        )
-    yield started
-    for process, _ in started.values():
-        process.kill()
-        process.communicate()
+def start_cluster(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """Start the ``cluster`` command."""
+    command = [sys.executable, "-m", "aisdatapipes", "cluster", "--directory", str(folder)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [*command, *options], stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_interrupts
+    )
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_cluster_serves_until_a_signal(
-    clusters: dict[int, tuple[subprocess.Popen[str], Path]], number: int
-) -> None:
-    """It prints the line to export and serves; Ctrl-C or SIGTERM ends it and all its nodes."""
-    process, folder = clusters[number]
-    assert process.stdout
-    line = process.stdout.readline()
-    assert line.startswith("export AIS_ENDPOINT=http://127.0.0.1:")
-    assert Client(line.strip().partition("=")[2]).cluster().list_buckets() == []
-    pids = [int(path.read_text()) for path in folder.glob("*/pid")]
-    assert len(pids) == 2
-    process.send_signal(number)
-    assert process.communicate(timeout=60) == ("", "aisdatapipes cluster: stopped\n")
-    assert process.returncode == 0
-    for pid in pids:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+def test_cluster_serves_until_a_signal(tmp_path: Path, port: int, number: int) -> None:
+    """It prints the line to export and serves; Ctrl-C or SIGTERM ends it and all its nodes.
+
+    Started again, it has the same address and the same data.
+    """
+    address = f"http://127.0.0.1:{port}"
+    for run in range(2):
+        process = start_cluster(tmp_path, f"--port={port}")
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == f"export AIS_ENDPOINT={address}\n"
+            bucket = Client(address).bucket("kept")
+            if run == 0:
+                bucket.create().object("a").get_writer().put_content(b"here")
+            assert bucket.object("a").get_reader().read_all() == b"here"
+            pids = [int(path.read_text()) for path in tmp_path.glob("*/pid")]
+            assert len(pids) == 2
+            process.send_signal(number)
+            assert process.communicate(timeout=60) == ("", "aisdatapipes cluster: stopped\n")
+        finally:
+            process.kill()
+            process.communicate()
+        assert process.returncode == 0
+        for pid in pids:
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+
+
+def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is named, in one line, and no other port is taken in its place."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["cluster", "--port", str(port)]) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"aisdatapipes cluster: cannot listen on port {port} (Address already in use): end the "
+        "program that does, or take another port\n",
+    )
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
+def test_a_port_that_is_none(capsys: pytest.CaptureFixture[str], port: str) -> None:
+    """It is a wrong call."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["cluster", f"--port={port}"])
+    assert f"{port!r} is no port: they go from 1 to 65535" in capsys.readouterr().err
 
 
 def test_node_prints_the_program(

@@ -1,4 +1,4 @@
-"""The commands that check: shards, and the way to a cluster; and what the page about them shows."""
+"""The command that checks shards; how fast the program starts; and what the page of it shows."""
 
 from __future__ import annotations
 
@@ -84,30 +84,6 @@ def test_inspect_fails_where_there_is_a_problem(
     tmp_path.joinpath("cut.tar").write_bytes(shard(0, 3)[:700])
     assert main(["inspect", str(tmp_path / "cut.tar")]) == 1
     assert "problem: " in capfd.readouterr().out
-
-
-def test_doctor(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """All is well with the real cluster, of which every node is named; no token is shown."""
-    monkeypatch.setenv("AIS_AUTHN_TOKEN", "not-to-be-seen")
-    assert main(["doctor", "--json"]) == 0
-    shown = capfd.readouterr().out
-    findings = [json.loads(line) for line in shown.splitlines()]
-    assert {one["topic"] for one in findings} >= {
-        "versions",
-        "endpoint",
-        "clock",
-        "proxy",
-        "target",
-    }
-    assert all(one["is_good"] for one in findings)
-    assert "not-to-be-seen" not in shown
-
-
-@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "no address"])
-def test_doctor_without_a_cluster(capfd: pytest.CaptureFixture[str], endpoint: str) -> None:
-    """It says what to do, and fails."""
-    assert main(["doctor", "--endpoint", endpoint]) == 1
-    assert capfd.readouterr().out.splitlines()[-1].startswith("!!  endpoint")
 
 
 def test_the_command_starts_at_once() -> None:

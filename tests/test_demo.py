@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 
 from aisdatapipes.demo import AccuracyError, DemoError, MissingExtraError, run_demo
 from aisdatapipes.demo.buckets import fresh_bucket, put_files
-from aisdatapipes.demo.digits import ALL_IMAGES, count_images, digit_shards, digit_tree
+from aisdatapipes.demo.digits import ALL_IMAGES, DIGITS, count_images, digit_shards, digit_tree
 from aisdatapipes.demo.errors import one_line_errors
 from aisdatapipes.demo.pipelines import file_pipe, shard_pipe
 from aisdatapipes.demo.summary import Row, summarize
@@ -144,9 +144,10 @@ def test_shards_train_to_the_bar(ais_cluster: LocalCluster, tree: dict[str, byte
         put_files(bucket, digit_shards(tree), endpoint)
         url = f"ais://{bucket.name}/digits"
         result = train_and_test(
-            shard_pipe(f"{url}-train-", endpoint),
-            shard_pipe(f"{url}-test-", endpoint),
+            shard_pipe(f"{url}-train-", endpoint, DIGITS),
+            shard_pipe(f"{url}-test-", endpoint, DIGITS),
             count_images(tree),
+            DIGITS,
         )
     assert result.accuracy >= 0.95
 
@@ -157,17 +158,17 @@ def test_images_that_were_not_read_are_noticed(
     """Training counts what it got: an image that is missing does not pass for trained on."""
     bucket, counts = stored
     bucket.object("train/003.three/003_0001.png").delete()
-    pipe = file_pipe(f"ais://{bucket.name}/train/", ais_cluster.endpoint)
+    pipe = file_pipe(f"ais://{bucket.name}/train/", ais_cluster.endpoint, DIGITS)
     expected = f"epoch 1 read {counts['train'] - 1} images where {counts['train']} are stored"
     with pytest.raises(DemoError, match=expected):
-        train_and_test(pipe, pipe, counts)
+        train_and_test(pipe, pipe, counts, DIGITS)
 
 
 def test_error_in_a_worker_is_one_line(ais_cluster: LocalCluster) -> None:
     """The user sees what failed, not torch's account of where."""
-    pipe = file_pipe("ais://no-such-bucket/", ais_cluster.endpoint)
+    pipe = file_pipe("ais://no-such-bucket/", ais_cluster.endpoint, DIGITS)
     with pytest.raises(BucketNotFoundError) as caught, one_line_errors():
-        train_and_test(pipe, pipe, {"train": 1, "test": 1})
+        train_and_test(pipe, pipe, {"train": 1, "test": 1}, DIGITS)
     assert str(caught.value).startswith(f"no bucket ais://no-such-bucket at {ais_cluster.endpoint}")
     assert "\n" not in str(caught.value)
 

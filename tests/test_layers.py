@@ -19,7 +19,7 @@ PACKAGE = Path(aisdatapipes.__file__).parent
 ROWS = [
     {"__main__"},
     {"cli", "compat"},
-    {"demo"},
+    {"demo", "throughput"},
     {"testing"},
     {"nodes", "packing"},  # over datasets, as torchdata's nodes are over anything; over files
     {"datapipes", "datasets", "samplers", "filesystem", "ray"},
@@ -33,7 +33,7 @@ NEIGHBOURS_MAY_MEET = [*ROWS[-4:-2], ROWS[-1]]
 
 # A library, to the only rooms that may import it.
 ROOMS_OF = {
-    "torch": ROWS[5] | {"checkpoint", "distributed", "demo"},
+    "torch": ROWS[5] | {"checkpoint", "distributed", "demo", "throughput"},
     "torchdata": {"datapipes", "demo", "nodes"},
     "fsspec": {"cli", "filesystem", "packing"},
     "ray": {"ray"},

@@ -107,6 +107,8 @@ def test_it_needs_a_target_and_a_block() -> None:
     """No targets, and no endpoint before the start, are errors that say so."""
     with pytest.raises(ValueError, match="at least one target, not 0"):
         LocalCluster(targets=0)
+    with pytest.raises(ValueError, match="65536 is no port"):
+        LocalCluster(port=2**16)
     with pytest.raises(ValueError, match="at least one proxy, not 0"):
         LocalCluster(proxies=0)
     with pytest.raises(RuntimeError, match="use it in a `with` block"):

@@ -57,6 +57,6 @@ def _run_doctor(options: argparse.Namespace) -> int:
         if options.json:
             say_json(asdict(finding))
         else:
-            mark = "ok" if finding.is_good else "!!"
-            say(f"{mark}  {finding.topic:<10}  {finding.text}", at_once=True)
-    return not all(are_good)
+            mark = {True: "ok", False: "!!", None: "--"}[finding.is_good]
+            say(f"{mark}  {finding.topic:<11}  {finding.text}", at_once=True)
+    return False in are_good

@@ -12,11 +12,14 @@ from aisdatapipes.cli.output import count, say
 
 __all__ = ["add_to"]
 
+_MOST_PORT = 2**16 - 1
+
 
 def add_to(commands: Any) -> None:
     """Add ``cluster``, ``node`` and ``demo``."""
     cluster = commands.add_parser("cluster", help="run a local cluster until Ctrl-C")
     cluster.add_argument("--targets", type=count, default=1, help="storage nodes (default: 1)")
+    cluster.add_argument("--port", type=_port, help="of its endpoint (default: any that is free)")
     cluster.add_argument("--directory", help="keep all data there (default: a temporary folder)")
     cluster.set_defaults(run=_run_cluster)
 
@@ -29,15 +32,30 @@ def add_to(commands: Any) -> None:
         default=os.environ.get("AIS_ENDPOINT"),
         help="cluster to use (default: $AIS_ENDPOINT, else a local cluster of the demo's own)",
     )
-    demo.add_argument("--images", type=count, help="images to use (default: all 1,797)")
+    demo.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder with a folder of images for each class (default: digits)",
+    )
+    demo.add_argument(
+        "--images", type=count, help="images to use (default: all 1,797 digits, or 2,000 of DIR)"
+    )
     demo.set_defaults(run=_run_demo)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= _MOST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: they go from 1 to {_MOST_PORT}")
+    return int(text)
 
 
 def _run_cluster(options: argparse.Namespace) -> int:
     from aisdatapipes.testing import LocalCluster
 
     try:
-        with LocalCluster(options.targets, directory=options.directory) as cluster:
+        with LocalCluster(
+            options.targets, port=options.port, directory=options.directory
+        ) as cluster:
             say(f"export AIS_ENDPOINT={cluster.endpoint}", at_once=True)
             while True:
                 signal.pause()
@@ -55,4 +73,4 @@ def _run_node(_: argparse.Namespace) -> None:
 def _run_demo(options: argparse.Namespace) -> None:
     from aisdatapipes.demo import run_demo
 
-    run_demo(options.endpoint or None, options.images)
+    run_demo(options.endpoint or None, options.images, options.data)

@@ -8,14 +8,14 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from aisdatapipes.cli import changing, checking, copying, local, looking, packing, shards
+from aisdatapipes.cli import bench, changing, checking, copying, local, looking, packing, shards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_GROUPS = (copying, looking, changing, packing, shards, checking, local)
+_GROUPS = (copying, looking, changing, packing, shards, checking, bench, local)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -115,7 +115,7 @@ class _Session(requests.Session):
         """Send a request without retries, redirects and token; see the function."""
         request = requests.PreparedRequest()
         request.prepare(method, url, {**self.headers, **headers}, data=body)
-        options = {"verify": self.verify, "cert": self.cert, "proxies": self._proxies_for(url)}
+        options = {"verify": self.verify, "cert": self.cert, "proxies": self.proxies_for(url)}
         if self._is_by_environment(url):
             options = self.merge_environment_settings(url, {}, False, self.verify, self.cert)
         # urllib3 gives each piece that is sent as long as a connection may take.
@@ -180,7 +180,7 @@ class _Session(requests.Session):
         if proxies or self._is_by_environment(url):
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
         return {
-            "proxies": dict(self._proxies_for(url)),
+            "proxies": dict(self.proxies_for(url)),
             "stream": self.stream if stream is None else stream,
             "verify": self.verify if verify is None else verify,
             "cert": self.cert if cert is None else cert,
@@ -188,7 +188,7 @@ class _Session(requests.Session):
 
     def rebuild_proxies(self, prepared_request: Any, proxies: Any) -> Any:
         """Return the proxies for where a redirect leads to; requests calls it."""
-        if self._proxies_for(prepared_request.url):
+        if self.proxies_for(prepared_request.url):
             return super().rebuild_proxies(prepared_request, proxies)
         return {}
 
@@ -206,7 +206,7 @@ class _Session(requests.Session):
                 "timeout": timeout,
                 "verify": self.verify,
                 "cert": self.cert,
-                "proxies": self._proxies_for(url),
+                "proxies": self.proxies_for(url),
             }
             response = self.get_adapter(url).send(request, **options)
             response = dispatch_hook("response", request.hooks, response, **options)
@@ -236,7 +236,7 @@ class _Session(requests.Session):
         """Whether the environment may name the certificates to trust."""
         return self.verify is True and url.startswith("https:")
 
-    def _proxies_for(self, url: str) -> dict[str, str]:
+    def proxies_for(self, url: str) -> dict[str, str]:
         address = urlsplit(url)[:2]
         if address not in self._proxies:
             self._proxies[address] = get_environ_proxies(url)

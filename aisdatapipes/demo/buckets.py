@@ -45,13 +45,19 @@ def fresh_bucket(endpoint: str, purpose: str) -> Iterator[Bucket]:
         bucket.delete(missing_ok=True)
 
 
-def put_files(bucket: Bucket, files: Mapping[str, bytes], endpoint: str) -> None:
+def put_files(bucket: Bucket, files: Mapping[str, bytes], endpoint: str) -> int:
     """Store `files`, name to content, as objects, with a progress bar on a terminal.
+
+    Returns:
+        Their bytes.
 
     Raises:
         AISPipeError: The cluster failed.
     """
+    stored = 0
     progress = tqdm(files.items(), "storing", unit=" objects", disable=None, leave=False)
     for name, content in progress:
         with translated_errors(ParsedURL("ais", bucket.name, name), endpoint):
             bucket.object(name).get_writer().put_content(content)
+        stored += len(content)
+    return stored

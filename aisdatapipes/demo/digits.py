@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import random
-import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import count
@@ -18,8 +17,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from aisdatapipes.demo.errors import DemoError
+from aisdatapipes.demo.material import ImageForm, Material, tar_of
 
-__all__ = ["ALL_IMAGES", "count_images", "digit_shards", "digit_tree"]
+__all__ = ["ALL_IMAGES", "DIGITS", "count_images", "digit_shards", "digit_tree", "digits"]
 
 ALL_IMAGES = 1797
 
@@ -27,9 +27,21 @@ _FEWEST_IMAGES = 50
 _SPLITS = ("train", "test")
 _CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _SIZE = (8, 8)
+
+DIGITS = ImageForm(tuple(f"{label:03}.{name}" for label, name in enumerate(_CLASSES)), 8, "L")
+"""What the images become."""
+
 _BRIGHTEST = 16
 _TEST_SHARE = 0.2
 _SEED = 256
+
+
+def digits(images: int | None) -> Material:
+    """Return the first `images` digits, or all, as the demo stores them; errors as `digit_tree`."""
+    tree = digit_tree(ALL_IMAGES if images is None else images)
+    # Of few images small shards, so that every worker has one.
+    shards = digit_shards(tree, samples_per_shard=max(min(120, len(tree) // 14), 1))
+    return Material(DIGITS, tree, shards, count_images(tree), "digits-")
 
 
 def digit_tree(images: int = ALL_IMAGES) -> dict[str, bytes]:
@@ -116,13 +128,11 @@ def _draw_test(paths: list[str]) -> Iterator[str]:
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:
-    shard = io.BytesIO()
-    with tarfile.open(fileobj=shard, mode="w") as tar:
-        for name, png in files.items():
-            key = name.rpartition("/")[2].removesuffix(".png")
-            label = int(key.partition("_")[0])
-            for member, content in ((f"{key}.png", png), (f"{key}.cls", b"%d" % label)):
-                header = tarfile.TarInfo(member)
-                header.size = len(content)
-                tar.addfile(header, io.BytesIO(content))
-    return shard.getvalue()
+    return tar_of(_members(files))
+
+
+def _members(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    for name, png in files.items():
+        key = name.rpartition("/")[2].removesuffix(".png")
+        yield f"{key}.png", png
+        yield f"{key}.cls", b"%d" % int(key.partition("_")[0])

@@ -10,27 +10,30 @@ Outside of this package, ``import aisdatapipes`` comes first: it gives pipes the
 from __future__ import annotations
 
 import io
-from pathlib import PurePosixPath
+from functools import partial
 from typing import IO, Any
 
 import torch
-from PIL import Image
 from torch.utils.data import IterDataPipe
 
 from aisdatapipes.datapipes import IterableWrapper
+from aisdatapipes.demo.material import ImageForm
 
 __all__ = ["Sample", "file_pipe", "shard_pipe"]
 
 Sample = tuple[torch.Tensor, int]
-"""An image of shape (1, height, width) with values from 0 to 1, and its class."""
+"""An image of shape (channels, height, width) with values from 0 to 1, and its class."""
+
+_IMAGES = ("png", "jpg", "jpeg")
 
 
-def file_pipe(prefix: str, endpoint: str) -> IterDataPipe[Sample]:
+def file_pipe(prefix: str, endpoint: str, form: ImageForm) -> IterDataPipe[Sample]:
     """Read images that are one object each, ``ais://bucket/train/003.three/003_0007.png``.
 
     Args:
         prefix: URL under which they are, ``ais://bucket/train/``.
         endpoint: Address of the cluster.
+        form: What becomes of an image.
     """
     return (
         IterableWrapper([prefix])
@@ -38,11 +41,11 @@ def file_pipe(prefix: str, endpoint: str) -> IterDataPipe[Sample]:
         .shuffle()
         .sharding_filter()
         .load_files_by_ais(url=endpoint)
-        .map(decode_file)
+        .map(partial(decode_file, prefix, form))
     )
 
 
-def shard_pipe(prefix: str, endpoint: str) -> IterDataPipe[Sample]:
+def shard_pipe(prefix: str, endpoint: str, form: ImageForm) -> IterDataPipe[Sample]:
     """Read images that are members of tar shards, ``003_0007.png`` beside ``003_0007.cls``.
 
     The order of the shards is shuffled, and then that of the images within the buffer.
@@ -50,6 +53,7 @@ def shard_pipe(prefix: str, endpoint: str) -> IterDataPipe[Sample]:
     Args:
         prefix: URL under which the shards are, ``ais://bucket/digits-train-``.
         endpoint: Address of the cluster.
+        form: What becomes of an image.
     """
     return (
         IterableWrapper([prefix])
@@ -57,24 +61,19 @@ def shard_pipe(prefix: str, endpoint: str) -> IterDataPipe[Sample]:
         .shuffle()
         .sharding_filter()
         .load_samples_by_ais(url=endpoint)
-        .map(decode_sample)
+        .map(partial(decode_sample, form))
         .shuffle(buffer_size=500)
     )
 
 
-def decode_file(item: tuple[str, IO[bytes]]) -> Sample:
-    """Turn ``(url, stream)`` into an image and its class, which the folder's name begins with."""
+def decode_file(prefix: str, form: ImageForm, item: tuple[str, IO[bytes]]) -> Sample:
+    """Turn ``(url, stream)`` into an image and its class, which is the first folder's."""
     url, stream = item
-    label, _, _ = PurePosixPath(url).parent.name.partition(".")
-    return _to_tensor(stream), int(label)
+    name, _, _ = url.removeprefix(prefix).partition("/")
+    return form.to_tensor(stream), form.classes.index(name)
 
 
-def decode_sample(sample: dict[str, Any]) -> Sample:
+def decode_sample(form: ImageForm, sample: dict[str, Any]) -> Sample:
     """Turn the members that share a key into an image and its class."""
-    return _to_tensor(io.BytesIO(sample["png"])), int(sample["cls"])
-
-
-def _to_tensor(stream: IO[bytes]) -> torch.Tensor:
-    with Image.open(stream) as image:
-        brightness = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
-        return brightness.reshape(1, image.height, image.width) / 255
+    content = next(sample[kind] for kind in _IMAGES if kind in sample)
+    return form.to_tensor(io.BytesIO(content)), int(sample["cls"])

@@ -6,17 +6,20 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from torch.utils.data import IterDataPipe
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.demo.buckets import fresh_bucket, put_files
-from aisdatapipes.demo.digits import ALL_IMAGES, count_images, digit_shards, digit_tree
+from aisdatapipes.demo.class_folders import ClassFolders
+from aisdatapipes.demo.digits import digits
 from aisdatapipes.demo.errors import one_line_errors
+from aisdatapipes.demo.material import Material
 from aisdatapipes.demo.pipelines import Sample, file_pipe, shard_pipe
-from aisdatapipes.demo.summary import Row, say, summarize
-from aisdatapipes.demo.training import Result, train_and_test
+from aisdatapipes.demo.summary import Row, say, summarize, summarize_own
+from aisdatapipes.demo.training import train_and_test
 from aisdatapipes.testing import LocalCluster
 
 __all__ = ["tell"]
@@ -29,31 +32,37 @@ class _Storage:
     Attributes:
         form: Its name for the reader.
         files: What to store, name of the object to content.
-        training: What the names of the objects for training begin with.
-        held_out: What the names of the objects for the test begin with.
+        prefix: What the names of the objects begin with, before ``train`` or ``test``.
+        suffix: What comes behind it.
         make_pipe: The pipeline that reads the objects under a prefix of a cluster.
     """
 
     form: str
     files: Mapping[str, bytes]
-    training: str
-    held_out: str
-    make_pipe: Callable[[str, str], IterDataPipe[Sample]]
+    prefix: str
+    suffix: str
+    make_pipe: Callable[..., IterDataPipe[Sample]]
 
 
-def tell(endpoint: str | None, images: int | None) -> None:
+def tell(endpoint: str | None, images: int | None, data: str | None = None) -> None:
     """Run the demo; arguments and errors as those of `aisdatapipes.demo.run_demo`."""
-    tree = digit_tree(ALL_IMAGES if images is None else images)
-    # Of few images small ones, so that every worker has one.
-    shards = digit_shards(tree, samples_per_shard=max(min(120, len(tree) // 14), 1))
+    if data is None:
+        rows = _train(endpoint, digits(images), "PNG files")
+        summarize(rows, rows[0].objects)
+        return
+    folders = ClassFolders.read(data, images)
+    for line in folders.report():
+        say(line)
+    summarize_own(_train(endpoint, folders.material(), "files"), folders.guess())
+
+
+def _train(endpoint: str | None, material: Material, name: str) -> list[Row]:
     storages = [
-        _Storage("PNG files", tree, "train/", "test/", file_pipe),
-        _Storage("tar shards", shards, "digits-train-", "digits-test-", shard_pipe),
+        _Storage(name, material.files, "", "/", file_pipe),
+        _Storage("tar shards", material.shards, material.shard_prefix, "-", shard_pipe),
     ]
-    counts = count_images(tree)
     with one_line_errors(), _cluster(endpoint) as url:
-        rows = [_row(storage, _train_from(storage, url, counts), counts) for storage in storages]
-    summarize(rows, len(tree))
+        return [_train_from(storage, url, material) for storage in storages]
 
 
 @contextmanager
@@ -69,35 +78,28 @@ def _cluster(endpoint: str | None) -> Iterator[str]:
         yield cluster.endpoint
 
 
-def _train_from(storage: _Storage, endpoint: str, counts: dict[str, int]) -> Result:
+def _train_from(storage: _Storage, endpoint: str, material: Material) -> Row:
     """Store the images in a bucket, train and test from there, remove the bucket."""
+    counts, form = material.counts, material.form
     with fresh_bucket(endpoint, storage.form.replace(" ", "-").lower()) as bucket:
-        put_files(bucket, storage.files, endpoint)
+        stored = put_files(bucket, storage.files, endpoint)
         say(f"\n{storage.form}: stored {len(storage.files):,} objects in ais://{bucket.name}/")
-        training = f"ais://{bucket.name}/{storage.training}"
-        held_out = f"ais://{bucket.name}/{storage.held_out}"
-        _list_five(training, endpoint)
-        result = train_and_test(
-            storage.make_pipe(training, endpoint), storage.make_pipe(held_out, endpoint), counts
+        training, held_out = (
+            f"ais://{bucket.name}/{storage.prefix}{split}{storage.suffix}"
+            for split in ("train", "test")
         )
+        _list_five(training, endpoint)
+        make_pipe = partial(storage.make_pipe, endpoint=endpoint, form=form)
+        result = train_and_test(make_pipe(training), make_pipe(held_out), counts, form)
     say(
         f"trained on {counts['train']:,} images in {result.seconds:.1f} s; "
         f"{result.accuracy:.1%} of {counts['test']} held-out ones are right"
     )
-    return result
+    begin = f"{storage.prefix}train{storage.suffix}"
+    read = sum(name.startswith(begin) for name in storage.files)
+    return Row(storage.form, len(storage.files), stored, read, counts["train"], result)
 
 
 def _list_five(prefix: str, endpoint: str) -> None:
     urls = list(IterableWrapper([prefix]).list_files_by_ais(url=endpoint))[:5]
     say("[" + ",\n ".join(map(repr, urls)) + "]")
-
-
-def _row(storage: _Storage, result: Result, counts: dict[str, int]) -> Row:
-    return Row(
-        form=storage.form,
-        objects=len(storage.files),
-        stored_bytes=sum(map(len, storage.files.values())),
-        training_objects=sum(name.startswith(storage.training) for name in storage.files),
-        training_images=counts["train"],
-        result=result,
-    )

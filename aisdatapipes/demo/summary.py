@@ -10,7 +10,7 @@ from aisdatapipes.demo.digits import ALL_IMAGES
 from aisdatapipes.demo.errors import AccuracyError
 from aisdatapipes.demo.training import EPOCHS, WORKERS, Result
 
-__all__ = ["BAR", "Row", "say", "summarize"]
+__all__ = ["BAR", "Row", "say", "summarize", "summarize_own"]
 
 BAR = 0.95
 """The least share of held-out images that must be right, where all images are used."""
@@ -52,16 +52,31 @@ def summarize(rows: list[Row], images: int) -> None:
     Raises:
         AccuracyError: An accuracy is below `BAR`, with all images.
     """
-    say(f"\n{images:,} images; rates while training, {EPOCHS} epochs, {WORKERS} workers:")
-    say(f"{'':11}{'objects':>9}{'MB':>7}{'objects/s':>11}{'images/s':>10}{'accuracy':>10}")
-    for row in rows:
-        say(_line(row))
+    _show_table(rows, images)
     if images < ALL_IMAGES:
         say(f"{BAR:.0%} is required with all {ALL_IMAGES:,} images only; these were {images:,}")
         return
     for row in rows:
         _check_accuracy(row)
     say(f"every accuracy reaches the required {BAR:.0%}")
+
+
+def summarize_own(rows: list[Row], guess: float) -> None:
+    """Print the table of images that are the user's own, of which nothing is required.
+
+    Args:
+        rows: One for each way to store them.
+        guess: Share of the held-out images that are of the commonest class.
+    """
+    _show_table(rows, rows[0].objects)
+    say(f"to guess the commonest class every time would be right for {guess:.1%}")
+
+
+def _show_table(rows: list[Row], images: int) -> None:
+    say(f"\n{images:,} images; rates while training, {EPOCHS} epochs, {WORKERS} workers:")
+    say(f"{'':11}{'objects':>9}{'MB':>7}{'objects/s':>11}{'images/s':>10}{'accuracy':>10}")
+    for row in rows:
+        say(_line(row))
 
 
 def _line(row: Row) -> str:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterDataPipe
 from tqdm import tqdm
 
 from aisdatapipes.demo.errors import DemoError
+from aisdatapipes.demo.material import ImageForm
 from aisdatapipes.demo.pipelines import Sample
 
 __all__ = ["EPOCHS", "WORKERS", "Result", "train_and_test"]
@@ -39,7 +40,10 @@ class Result:
 
 
 def train_and_test(
-    training: IterDataPipe[Sample], held_out: IterDataPipe[Sample], counts: dict[str, int]
+    training: IterDataPipe[Sample],
+    held_out: IterDataPipe[Sample],
+    counts: dict[str, int],
+    form: ImageForm,
 ) -> Result:
     """Train a new CNN on one pipeline and test it on the other.
 
@@ -47,13 +51,14 @@ def train_and_test(
         training: Images to train on.
         held_out: Images to test on.
         counts: How many images ``train`` and ``test`` have, to check what was read.
+        form: What the images are.
 
     Raises:
         DemoError: An epoch did not have as many images as are stored.
         AISPipeError: The cluster failed.
     """
     with _seeded():
-        model = _new_cnn()
+        model = _new_cnn(form)
         start = time.perf_counter()
         _train(model, training, counts["train"])
         seconds = time.perf_counter() - start
@@ -74,15 +79,15 @@ def _seeded() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _new_cnn() -> nn.Module:
+def _new_cnn(form: ImageForm) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
+        nn.Conv2d(form.channels, 16, 3, padding=1),
         nn.ReLU(),
         nn.Conv2d(16, 32, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(32 * 4 * 4, 10),
+        nn.Linear(32 * (form.side // 2) ** 2, len(form.classes)),
     )
 
 

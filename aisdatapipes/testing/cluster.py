@@ -9,7 +9,7 @@ from aisdatapipes.testing.binary import find_aisnode, tags_of
 from aisdatapipes.testing.configuration import ClusterConfiguration
 from aisdatapipes.testing.members import Members
 from aisdatapipes.testing.node import Settings
-from aisdatapipes.testing.probe import attach_remote
+from aisdatapipes.testing.probe import MOST_PORT, attach_remote
 from aisdatapipes.testing.service import LocalService
 from aisdatapipes.testing.startup import end_all
 
@@ -36,6 +36,8 @@ class LocalCluster(LocalService):
     Args:
         targets: Number of storage nodes.
         proxies: Number of gateways; each serves everything, and the first is the primary.
+        port: Where the first proxy listens, so that the endpoint is the same every time. The system
+            picks all other ports, and this one by default.
         directory: Where the nodes keep everything, instead of a temporary folder. It stays
             afterwards, and a later cluster there, with at least as many nodes, has the same
             buckets and objects, and the same ports if they are free. (If not, it needs half a
@@ -54,7 +56,7 @@ class LocalCluster(LocalService):
         timeout_s: Seconds that the nodes have to become ready.
 
     Raises:
-        ValueError: If `targets` or `proxies` is less than one.
+        ValueError: If `targets` or `proxies` is less than one, or `port` is no port.
 
     Example:
         >>> from aisdatapipes.testing import LocalCluster
@@ -71,6 +73,7 @@ class LocalCluster(LocalService):
         targets: int = 1,
         *,
         proxies: int = 1,
+        port: int | None = None,
         directory: str | os.PathLike[str] | None = None,
         backends: Mapping[str, Mapping[str, Any]] | None = None,
         build_tags: Iterable[str] = (),
@@ -83,7 +86,10 @@ class LocalCluster(LocalService):
         for role, count in {"target": targets, "proxy": proxies}.items():
             if count < 1:
                 raise ValueError(f"a cluster needs at least one {role}, not {count}")
+        if port is not None and not 0 < port <= MOST_PORT:
+            raise ValueError(f"{port} is no port: they go from 1 to {MOST_PORT}")
         super().__init__(directory)
+        self._port = port
         self._roles = ["proxy"] * proxies + ["target"] * targets
         self._tags = {*build_tags, *tags_of(backends or ())}
         self._access = Access(tls, auth_secret)
@@ -258,7 +264,7 @@ class LocalCluster(LocalService):
         settings = Settings(
             find_aisnode(self._tags), self._temporary, self._configuration, self._environment
         )
-        self._all = members = Members(folder, settings, self._timeout_s)
+        self._all = members = Members(folder, settings, self._timeout_s, self._port)
         self._processes = [members.add(role) for role in self._roles]
         members.start_all(members.proxies[0])
 

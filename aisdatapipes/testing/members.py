@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aisdatapipes.testing.errors import ClusterStartError
 from aisdatapipes.testing.node import Node, Settings
-from aisdatapipes.testing.probe import free_ports, primary_url
+from aisdatapipes.testing.probe import free_ports, primary_url, why_not
 from aisdatapipes.testing.startup import end_all, have_started
 
 if TYPE_CHECKING:
@@ -26,16 +27,20 @@ class Members:
         folder: Where each of them has a folder of its own.
         settings: What they share.
         timeout_s: Seconds that nodes have to become ready.
+        port: Where the first proxy listens; None for where it did before, or any port.
 
     Attributes:
         proxies: The proxies; the first is the primary of a new cluster.
         targets: The targets.
     """
 
-    def __init__(self, folder: Path, settings: Settings, timeout_s: float) -> None:
+    def __init__(
+        self, folder: Path, settings: Settings, timeout_s: float, port: int | None = None
+    ) -> None:
         self._folder = folder
         self._settings = settings
         self._timeout_s = timeout_s
+        self._port = port
         self.proxies: list[Node] = []
         self.targets: list[Node] = []
 
@@ -87,11 +92,25 @@ class Members:
         fresh = self._free_ports(len(nodes))
         ports = [node.last_ports or new for node, new in zip(nodes, fresh, strict=True)]
         for _ in range(_ATTEMPTS):
+            ports = self._with_wanted(nodes, ports)
             if have_started(nodes, ports, primary, self._timeout_s):
                 return
             end_all(nodes, force=True)
             ports = self._free_ports(len(nodes))
         raise ClusterStartError(f"other programs took the ports of {nodes}, {_ATTEMPTS} times")
+
+    def _with_wanted(self, nodes: list[Node], ports: list[Ports]) -> list[Ports]:
+        """Give the first proxy the port that is wanted for it, if it is one of the nodes."""
+        wanted, first = self._port, self.proxies[0]
+        if wanted is None or first not in nodes:
+            return ports
+        if reason := why_not(wanted):
+            raise ClusterStartError(
+                f"cannot listen on port {wanted} ({reason}): end the program that does, or take "
+                "another port"
+            )
+        at = nodes.index(first)
+        return [*ports[:at], replace(ports[at], public=wanted), *ports[at + 1 :]]
 
     def _of(self, role: str) -> list[Node]:
         return self.proxies if role == "proxy" else self.targets

@@ -18,6 +18,8 @@ from aisdatapipes.testing.errors import ClusterStartError
 # "max_keepalive" (`_remais` in AIStore's ais/proxy.go), and then asks a target.
 _ALIAS_S = 4.5
 
+MOST_PORT = 2**16 - 1
+
 
 def free_ports(nodes: int, access: Access) -> list[Ports]:
     """Return ports for `nodes` nodes that nobody uses right now, to be got at so."""
@@ -27,6 +29,18 @@ def free_ports(nodes: int, access: Access) -> list[Ports]:
             each.bind((HOST, 0))
         numbers = [each.getsockname()[1] for each in sockets]
     return [Ports(*pair, access) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def why_not(port: int) -> str:
+    """Say why a node cannot listen on a port, which it does on all interfaces; empty if it can."""
+    with socket.socket() as one:
+        # As Go does: connections that have ended do not count.
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("", port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
 
 
 def answers(server: Ports, path: str) -> bool:
