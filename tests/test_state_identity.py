@@ -68,9 +68,7 @@ def changed(state: Any, name: str, value: Any) -> Any:
     """Return a state with another value wherever a key has that name."""
     if not isinstance(state, dict):
         return state
-    return {
-        key: value if key == name else changed(one, name, value) for key, one in state.items()
-    }
+    return {key: value if key == name else changed(one, name, value) for key, one in state.items()}
 
 
 def test_a_turn_of_a_run_without_shuffle_is_refused(
