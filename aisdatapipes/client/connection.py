@@ -34,9 +34,10 @@ from tenacity import (
 )
 
 from aisdatapipes import errors
+from aisdatapipes.client.attempts import Attempts
 from aisdatapipes.client.auth import TokenAuth
 from aisdatapipes.client.knowledge import Endpoint, remember_cluster
-from aisdatapipes.client.patience import Attempts, Patience
+from aisdatapipes.client.patience import Patience
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.transport import use_session
 from aisdatapipes.client.verdicts import is_cold_read
