@@ -11,6 +11,8 @@ from aisdatapipes import AISFileLister, AISSourceLister, Settings, errors
 from aisdatapipes.listing.bucket_listing import list_urls
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
+from support.fault_rules import Status
+from support.faults import FaultProxy
 
 NAMES = ["b/2", "a/1", "b/1", "b.txt", "a b#?"]
 
@@ -120,6 +122,23 @@ def test_namespaces_are_apart(
         assert urls == [f"ais://#team/{filled.name}/own"]
     finally:
         other.delete()
+
+
+def test_a_listing_that_is_gone_with_its_bucket(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
+) -> None:
+    """AIStore says of the listing that it is gone; that the bucket is, the error tells."""
+    for name in "abc":
+        put_object(ais_bucket, name, b"")
+    urls = list_urls(f"ais://{ais_bucket.name}/", faults.endpoint, Settings(page_size=10))
+    gone = Status(400, times=None, matches="GET /v1/buckets")
+    with faults.rule(gone):
+        with pytest.raises(errors.ClusterError, match="made by a rule"):
+            list(urls)
+        ais_bucket.delete()
+        urls = list_urls(f"ais://{ais_bucket.name}/", faults.endpoint, Settings(page_size=10))
+        with pytest.raises(errors.BucketNotFoundError):
+            list(urls)
 
 
 def test_a_missing_bucket(ais_cluster: LocalCluster) -> None:

@@ -292,6 +292,26 @@ def test_after_a_silent_batch_there_is_none_for_a_while(
     assert faults.hits(silent) <= 2  # one more is asked for ahead
 
 
+def test_a_silent_batch_is_part_of_the_outage(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
+) -> None:
+    """What is skipped is so when the outage has lasted for its deadline, not a time-out later."""
+    for name in NAMES:
+        put_object(ais_bucket, name, name.encode())
+    urls = [f"ais://{ais_bucket.name}/{name}" for name in NAMES]
+    settings = Settings(outage_deadline_s=6)
+    pipe = AISFileLoader(urls, faults.endpoint, on_error="skip", settings=settings)
+    assert len(list(pipe)) == len(urls)
+    stall = Stall(0, seconds=60, times=None, matches="GET /v1/ml/moss")
+    outage = Status(503, times=None, matches="health")
+    lost = Status(500, times=None, matches="objects/.*/07")
+    began = time.monotonic()
+    with faults.rule(stall), faults.rule(outage), faults.rule(lost):
+        assert len(list(pipe)) == len(urls) - 1
+    assert pipe.skipped_urls() == urls[7:8]
+    assert 6 <= time.monotonic() - began < 10  # of which the batch has 5
+
+
 def test_a_pickle_keeps_addresses_and_no_nodes() -> None:
     """What is stored may be read when the cluster has other nodes."""
     endpoint = resolve_endpoint("http://one:1,http://two:2")

@@ -62,3 +62,35 @@ def test_a_plain_loader_has_no_state(ais_bucket: Bucket, put_object: PutObject, 
     assert len(list(itertools.islice(samples, 30))) == 30
     with pytest.raises(StateMismatchError, match="StatefulDataLoader"):
         dataset.state_dict()
+
+
+def changed(state: Any, name: str, value: Any) -> Any:
+    """Return a state with another value wherever a key has that name."""
+    if not isinstance(state, dict):
+        return state
+    return {key: value if key == name else changed(one, name, value) for key, one in state.items()}
+
+
+def test_a_turn_of_a_run_without_shuffle_is_refused(
+    ais_bucket: Bucket, put_object: PutObject
+) -> None:
+    """It has none; with one, the rest of the shard would come in another order than it began."""
+    put_object(ais_bucket, "0.tar", shard(0, COUNT))
+    stopped = AISShardReader(ais_bucket)
+    assert len(list(itertools.islice(stopped, 15))) == 15
+    state = stopped.state_dict()
+    later = changed(state, "turn", 1)
+    assert later != state
+    with pytest.raises(StateMismatchError, match="turn 1 of a run without shuffle"):
+        AISShardReader(ais_bucket).load_state_dict(later)
+
+
+def test_a_turn_of_a_run_with_shuffle_is_resumed(ais_bucket: Bucket, put_object: PutObject) -> None:
+    """There a pass that was left early is followed by one in another order, which has a state."""
+    put_object(ais_bucket, "0.tar", shard(0, COUNT))
+    stopped = AISShardReader(ais_bucket, shuffle=True, transform=name_of)
+    head = list(itertools.islice(stopped, 15))
+    state = stopped.state_dict()
+    resumed = AISShardReader(ais_bucket, shuffle=True, transform=name_of)
+    resumed.load_state_dict(state)
+    assert sorted(head + list(resumed)) == [f"{number:04d}" for number in range(COUNT)]

@@ -76,6 +76,7 @@ def test_every_sdk_error_is_placed() -> None:
         (401, "token required", errors.AuthenticationError),
         (403, "access denied", errors.AccessDeniedError),
         (404, 'bucket "az://imagenet" does not exist', errors.BucketNotFoundError),
+        (400, 'bucket "ais://imagenet" does not exist', errors.BucketNotFoundError),  # a target
         (404, "az://imagenet/a/1.jpg does not exist", errors.ObjectNotFoundError),
         (404, "something else is not there", errors.ClusterError),
         (404, "failed to lookup bucket az://imagenet, err: no", errors.RemoteBucketNotFoundError),

@@ -34,9 +34,10 @@ from tenacity import (
 )
 
 from aisdatapipes import errors
+from aisdatapipes.client.attempts import Attempts
 from aisdatapipes.client.auth import TokenAuth
 from aisdatapipes.client.knowledge import Endpoint, remember_cluster
-from aisdatapipes.client.patience import Attempts, Patience
+from aisdatapipes.client.patience import Patience
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.transport import use_session
 from aisdatapipes.client.verdicts import is_cold_read
@@ -125,6 +126,17 @@ def _make_client(endpoint: str, settings: Settings) -> Client:
     return client
 
 
+def suspect_outage(endpoint: str, settings: Settings, since: float) -> None:
+    """Take note that nothing came from the cluster since then; an outage counts from there on.
+
+    Args:
+        endpoint: Address of the cluster.
+        settings: Those of the client.
+        since: As `time.monotonic` counts.
+    """
+    _patience_of(client_for(endpoint, settings)).outage.suspect(since)
+
+
 def attempts_for(
     endpoint: str, settings: Settings, pause: Callable[[float], object] = pause
 ) -> Attempts:
@@ -135,8 +147,7 @@ def attempts_for(
         settings: How often, and for how long.
         pause: How to wait, for so many seconds.
     """
-    session: Any = client_for(endpoint, settings).bucket("any").client.session_manager.session
-    return Attempts(session.patience, pause)
+    return Attempts(_patience_of(client_for(endpoint, settings)), pause)
 
 
 def attempts_of(bucket: Bucket) -> Attempts | None:
@@ -151,6 +162,11 @@ def attempts_of(bucket: Bucket) -> Attempts | None:
     if patience is None or not patience.settings.outage_deadline_s:
         return None
     return Attempts(patience) if is_own else None
+
+
+def _patience_of(client: Client) -> Patience:
+    session: Any = client.bucket("any").client.session_manager.session
+    return session.patience
 
 
 def _as_texts(paths: tuple[Any, Any] | None) -> tuple[str, str] | None:

@@ -63,7 +63,7 @@ class Endpoint(str):
 
 
 def _in_child(endpoint: str, knowledge: Knowledge) -> Endpoint:
-    _knowledge[:] = [knowledge]
+    _Job.knowledge = knowledge
     return Endpoint(endpoint)
 
 
@@ -111,8 +111,12 @@ class Knowledge:
 
 
 _DECODER = json.Decoder(dict[str, KnownCluster])
-# That of this process and all that it starts; a child puts its parent's into this place.
-_knowledge: list[Knowledge] = []
+
+
+class _Job:
+    """What this process and all that it starts know; a child gets its parent's."""
+
+    knowledge: Knowledge | None = None
 
 
 def known_cluster(endpoint: str) -> KnownCluster:
@@ -133,6 +137,6 @@ def remember_cluster(endpoint: str, **news: Any) -> None:
 
 
 def _this_job() -> Knowledge:
-    if not _knowledge:
-        _knowledge.append(Knowledge())
-    return _knowledge[0]
+    if _Job.knowledge is None:
+        _Job.knowledge = Knowledge()
+    return _Job.knowledge

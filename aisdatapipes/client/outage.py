@@ -5,12 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import dataclass
 
 from aisdatapipes.metrics.counters import increment
 
 __all__ = ["Outage"]
 
+# For how long it counts that nothing came, where the reason is looked for.
+_SUSPICION_S = 10.0
+
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Silence:
+    """A time in which an answer did not come."""
+
+    began: float
+    ended: float
 
 
 class Outage:
@@ -30,6 +42,7 @@ class Outage:
         self._lock = threading.Lock()
         self._began: float | None = None
         self._last_seen = 0.0
+        self._silence = _Silence(float("-inf"), float("-inf"))
 
     @property
     def goes_on(self) -> bool:
@@ -46,7 +59,8 @@ class Outage:
             now = time.monotonic()
             # Where nobody looked for so long, it may have been whole in between.
             if self._began is None or now - self._last_seen > self._deadline_s:
-                self._began = now
+                is_recent = now - self._silence.ended < _SUSPICION_S
+                self._began = self._silence.began if is_recent else now
                 _logger.warning(
                     "cluster at %s: %s; requests wait for it, up to %g s (outage_deadline_s)",
                     self._endpoint,
@@ -55,6 +69,11 @@ class Outage:
                 )
             self._last_seen = now
             return now - self._began < self._deadline_s
+
+    def suspect(self, since: float) -> None:
+        """Take note that nothing came since then; if there is an outage, it has lasted as long."""
+        with self._lock:
+            self._silence = _Silence(since, time.monotonic())
 
     def end(self) -> None:
         """Take note that the cluster is whole."""

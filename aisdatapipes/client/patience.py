@@ -20,19 +20,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from aisdatapipes.client.inspection import Ask, Inspection, inspect_cluster, request_map
 from aisdatapipes.client.knowledge import known_cluster, remember_cluster
 from aisdatapipes.client.nodes import ClusterMap
 from aisdatapipes.client.outage import Outage
 from aisdatapipes.client.settings import Settings
-from aisdatapipes.errors import ClusterError
-from aisdatapipes.metrics.counters import ProcessCounters, counting, current_counters, increment
-from aisdatapipes.processes.background import in_thread, leave_at_end, pause
+from aisdatapipes.metrics.counters import ProcessCounters, counting, current_counters
+from aisdatapipes.processes.background import in_thread
 
-__all__ = ["Attempts", "Patience", "had_trouble", "ongoing_trouble"]
+__all__ = ["Patience", "had_trouble", "ongoing_trouble"]
 
 # For how long the cluster counts as it was found: whole, or with a problem.
 _WHOLE_S = 1.0
@@ -46,20 +44,36 @@ _SETTLING_S = 3.0
 # For how long connections between nodes may be broken, that nobody has used since.
 _AFTERMATH_S = 300.0
 
-# By endpoint: the last inspection that found a problem, and whether it is there still.
-_troubles: dict[str, tuple[Inspection, bool]] = {}
+
+@dataclass(frozen=True)
+class _Trouble:
+    """The last inspection of a cluster that found a problem, and whether it is there still."""
+
+    found: Inspection
+    is_there: bool = True
+
+
+@dataclass(frozen=True)
+class _MapChange:
+    """The version that a cluster's map has, and since when."""
+
+    version: int
+    since: float
+
+
+_troubles: dict[str, _Trouble] = {}  # by endpoint
 
 
 def ongoing_trouble(endpoint: str) -> Inspection | None:
     """Return what was wrong with a cluster when it was last looked at; None if nothing."""
-    found, is_there = _troubles.get(endpoint, (None, False))
-    return found if is_there else None
+    trouble = _troubles.get(endpoint)
+    return trouble.found if trouble and trouble.is_there else None
 
 
 def had_trouble(endpoint: str) -> bool:
     """Whether something was wrong with a cluster some minutes ago, or is now."""
-    found, _ = _troubles.get(endpoint, (None, False))
-    return found is not None and time.monotonic() - found.ended < _AFTERMATH_S
+    trouble = _troubles.get(endpoint)
+    return trouble is not None and time.monotonic() - trouble.found.ended < _AFTERMATH_S
 
 
 class Patience:
@@ -82,7 +96,7 @@ class Patience:
         self._ask = ask
         self._lock = threading.Lock()
         self._last = Inspection(float("-inf"), float("-inf"), "")
-        self._changed: tuple[int, float] = (-1, 0.0)  # a map's version, and when it was first seen
+        self._change = _MapChange(-1, 0.0)
         self._has_learned = False
 
     @property
@@ -156,129 +170,16 @@ class Patience:
         if found.nodes and seen.targets.keys() & found.nodes.leaving:
             # Its objects move to the others first. Later, when it is in no map, nobody could tell.
             remember_cluster(self.endpoint, nodes=seen.without(found.nodes.leaving))
-        if found.nodes and found.nodes.version != self._changed[0]:
-            self._changed = found.nodes.version, found.began if found.nodes != seen else 0.0
-        if not found.problem and found.began - self._changed[1] < _SETTLING_S:
+        if found.nodes and found.nodes.version != self._change.version:
+            since = found.began if found.nodes != seen else 0.0
+            self._change = _MapChange(found.nodes.version, since)
+        if not found.problem and found.began - self._change.since < _SETTLING_S:
             found = replace(found, problem="its nodes have just changed")
         if found.problem:
-            _troubles[self.endpoint] = found, True
+            _troubles[self.endpoint] = _Trouble(found)
         else:
-            if self.endpoint in _troubles:
-                _troubles[self.endpoint] = _troubles[self.endpoint][0], False
+            if trouble := _troubles.get(self.endpoint):
+                _troubles[self.endpoint] = replace(trouble, is_there=False)
             remember_cluster(self.endpoint, nodes=found.nodes, is_found_whole=True)
             self.outage.end()
         return found
-
-
-class Attempts:
-    """The attempts to have one request answered.
-
-    Args:
-        patience: What is known of the cluster.
-        pause: How to wait, for so many seconds.
-    """
-
-    def __init__(self, patience: Patience, pause: Callable[[float], object] = pause) -> None:
-        self._patience = patience
-        self._pause = pause
-        self._began = self._sent = time.monotonic()
-        self._waits_since: float | None = None
-        self._is_waiting = False
-        self._failures = 0
-        self._was_whole = False
-
-    def failed(self, *, is_refused: bool) -> bool:
-        """Take note that the last attempt failed, and wait as long as it needs.
-
-        Args:
-            is_refused: The cluster has answered that it can not: to ask it again soon will not
-                help, unless it is not whole.
-
-        Returns:
-            Whether to try again.
-
-        Raises:
-            SystemExit: This thread works in the background, and the process ends.
-        """
-        leave_at_end()
-        is_believed = self._was_whole or self._patience.was_whole(self._sent)
-        if is_refused and is_believed:
-            # It takes no time to leave the cluster, in good order, or to come back.
-            is_believed = self._patience.has_same_nodes()
-        self._was_whole = False
-        self._failures += 1
-        pause_s = self._patience.settings.backoff_s(self._failures)
-        retries_left = 0 if is_refused else self._retries_left(pause_s)
-        if not (self._patience.knows_cluster and self._patience.settings.outage_deadline_s):
-            return retries_left > 0 and self._again_after(pause_s)
-        if retries_left > 1:
-            return self._again_after(pause_s)
-        if retries_left < 1 and is_believed:
-            return False
-        return self._inspect(pause_s, retries_left)
-
-    def expect_pages(self) -> None:
-        """Before its first listing, wait until the cluster is whole: no page counts before.
-
-        Raises:
-            ClusterError: It is too late to wait.
-        """
-        while not self._patience.can_be_listed():
-            self._wait_to_list()
-        self._sent = time.monotonic()
-
-    def saw_page(self) -> bool:
-        """Take note of a page of names, and return whether all are on it; if not, after a while.
-
-        A target that has left the cluster, and one that just came, take names out of it silently.
-        So it counts only if the cluster has the same nodes as when it was last found whole. Of an
-        erasure-coded bucket too: what a lost target had is listed only when it has been read again.
-
-        Raises:
-            ClusterError: Some may be missing, and it is too late to wait.
-        """
-        if not self._patience.knows_cluster or self._patience.has_same_nodes():
-            return True
-        self._wait_to_list()
-        return False
-
-    def _wait_to_list(self) -> None:
-        if not self.failed(is_refused=True):
-            raise ClusterError(
-                f"the cluster at {self._patience.endpoint} lists no bucket as a whole: "
-                f"{self._patience.inspect().problem}: "
-                "wait, or set Settings(outage_deadline_s=...) higher, or to 0 to take what there is"
-            )
-
-    def _retries_left(self, pause_s: float) -> int:
-        settings = self._patience.settings
-        is_late = time.monotonic() + pause_s > self._began + settings.retry_deadline_s
-        # At first contact each address that the user gave has to be tried.
-        known = known_cluster(self._patience.endpoint)
-        most = settings.max_retries + (0 if known.nodes else len(known.others))
-        return 0 if is_late else most - self._failures + 1
-
-    def _inspect(self, pause_s: float, retries_left: int) -> bool:
-        problem = self._patience.inspect().problem
-        if problem:
-            return self._is_in_time(pause_s, problem) and self._again_after(pause_s)
-        self._was_whole = True
-        if self._is_waiting:
-            self._failures, self._began, self._is_waiting = 0, time.monotonic(), False
-        return self._again_after(pause_s if retries_left > 0 else 0)
-
-    def _is_in_time(self, pause_s: float, problem: str) -> bool:
-        now = time.monotonic()
-        if self._waits_since is None:
-            self._waits_since = now
-        self._is_waiting = True
-        deadline_s = self._patience.settings.outage_deadline_s
-        is_in_time = now + pause_s - self._waits_since < deadline_s
-        return self._patience.outage.is_worth_waiting(problem) and is_in_time
-
-    def _again_after(self, pause_s: float) -> bool:
-        if pause_s:
-            increment("retries")
-            self._pause(pause_s)
-        self._sent = time.monotonic()
-        return True

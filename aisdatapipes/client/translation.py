@@ -83,13 +83,15 @@ _NOT_FOUND_TABLE = {
     re.compile(r"does not exist|-error\[(NoSuchKey|NotFound): "): errors.ObjectNotFoundError,
 }
 
-# The same, where AIStore answers with another status than 404: 400 for further ETLs of a pipeline
-# and for remote clusters, 500 for Google's storage, whose library wraps the errors that
+# The same, where AIStore answers with another status than 404: 400 for further ETLs of a pipeline,
+# for remote clusters, and from a target that has heard of the end of a bucket before the proxy or
+# after it; 500 for Google's storage, whose library wraps the errors that
 # `gcpErrorToAISError` compares with.
 _MISSING_STAGE = re.compile(r'etl="(.*)"\] entry not found in the target')
 _NOT_FOUND_ANYHOW_TABLE = {
     _MISSING_STAGE: errors.ETLNotFoundError,
     re.compile('(^|: )remote bucket ".*" does not exist'): errors.RemoteBucketNotFoundError,
+    re.compile('^bucket "[^"]*" does not exist'): errors.BucketNotFoundError,
     re.compile("storage: bucket doesn't exist"): errors.RemoteBucketNotFoundError,
     re.compile("storage: object doesn't exist"): errors.ObjectNotFoundError,
 }

@@ -15,8 +15,9 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 
 from aisdatapipes.client.adapter import Adapter
+from aisdatapipes.client.attempts import Attempts
 from aisdatapipes.client.knowledge import known_cluster
-from aisdatapipes.client.patience import Attempts, Patience
+from aisdatapipes.client.patience import Patience
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.client.verdicts import is_from, judge
 

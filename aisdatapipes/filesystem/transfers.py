@@ -14,13 +14,13 @@ from functools import partial
 from glob import has_magic
 from pathlib import Path
 from typing import IO, Any, TypeVar
-from uuid import uuid4
 
 from fsspec import AbstractFileSystem
 from fsspec.callbacks import Callback
 
 from aisdatapipes.filesystem.tree import FolderTree
 from aisdatapipes.processes.background import BackgroundPool
+from aisdatapipes.processes.unfinished_file import unfinished_file
 
 __all__ = ["TransferPlan", "at_a_time", "pour", "save", "walk_files"]
 
@@ -28,8 +28,6 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 _PIECE_BYTES = 2**20
-_NAME_CHARS = 50  # of up to 4 bytes each; a local name has 255 bytes at most
-
 
 # What fsspec's methods take for patterns, and what they see in its place in a literal name: these
 # are no characters of any text.
@@ -180,19 +178,8 @@ def save(file: IO[bytes], size: int, target: str, callback: Callback) -> None:
     path = Path(os.path.realpath(target))
     path.parent.mkdir(parents=True, exist_ok=True)
     is_special = path.exists() and not path.is_file()
-    # Beside the target, as a name can be given to a file of the same disk only.
-    unfinished = (
-        path if is_special else path.with_name(f".{path.name[:_NAME_CHARS]}.{uuid4().hex[:8]}.part")
-    )
-    try:
-        with file, unfinished.open("wb") as written:
-            pour(file, size, written, callback)
-        if not is_special:
-            unfinished.replace(path)
-    except BaseException:
-        if not is_special:
-            unfinished.unlink(missing_ok=True)
-        raise
+    with file, path.open("wb") if is_special else unfinished_file(path) as written:
+        pour(file, size, written, callback)
 
 
 def pour(file: IO[bytes], size: int, written: IO[bytes], callback: Callback) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
+from aistore.sdk import errors as sdk
 from aistore.sdk.const import (
     ACT_LIST,
     HEADER_ACCEPT,
@@ -24,15 +26,20 @@ from aistore.sdk.const import (
 from aistore.sdk.response_handler import AISResponseHandler
 from aistore.sdk.types import ActionMsg, BucketEntry, BucketList, ListObjectsMsg
 from msgspec import MsgspecError, Raw, Struct, msgpack
-from requests import Response
+from requests import RequestException, Response
 
 from aisdatapipes.client.connection import attempts_of
 from aisdatapipes.client.translation import translated_errors
-from aisdatapipes.errors import ClusterError
+from aisdatapipes.errors import BucketNotFoundError, ClusterError
+from aisdatapipes.processes.background import pause
 from aisdatapipes.types import Bucket
 from aisdatapipes.urls import ParsedURL, is_utf8
 
 __all__ = ["name_bytes", "request_page"]
+
+# How often, and in what time, it is looked whether a bucket ends.
+_LOOKS = 3
+_LOOK_AGAIN_S = 0.2
 
 # Length in bytes of what is before a text in msgpack, by its first byte; 1 for short texts.
 _HEADER_BYTES = {0xD9: 2, 0xDA: 3, 0xDB: 5}
@@ -50,7 +57,7 @@ def request_page(
         message: Which page.
 
     Raises:
-        BucketNotFoundError: The cluster has no such bucket.
+        BucketNotFoundError: The cluster has no such bucket, or no longer.
         ClusterError: What comes is no page of a listing, or lacks names, as the cluster is not
             whole.
     """
@@ -60,10 +67,14 @@ def request_page(
     attempts = attempts_of(bucket)
     if attempts:
         attempts.expect_pages()
-    with translated_errors(url, endpoint):
-        response = send()
-        while attempts and not attempts.saw_page():
+    try:
+        with translated_errors(url, endpoint):
             response = send()
+            while attempts and not attempts.saw_page():
+                response = send()
+    except ClusterError:
+        _check_bucket(bucket, url, endpoint)
+        raise
     try:
         return _decoded(response)
     except MsgspecError:
@@ -71,6 +82,24 @@ def request_page(
             f"cannot list {url.bucket_url} at {endpoint}: its answer is no page of a listing; is "
             "it an AIStore cluster?"
         ) from None
+
+
+def _check_bucket(bucket: Bucket, url: ParsedURL, endpoint: str) -> None:
+    """Raise what is behind a listing that broke off, if that is the end of its bucket.
+
+    AIStore says that the listing is gone, or that a target hung up; and the proxy still has the
+    bucket for a moment.
+    """
+    for _ in range(_LOOKS):
+        try:
+            bucket.head()
+        except (sdk.APIRequestError, RequestException) as error:
+            if getattr(error, "status_code", 0) != HTTPStatus.NOT_FOUND:
+                return
+            raise BucketNotFoundError(
+                f"no bucket {url.bucket_url} at {endpoint}: it was there when its listing began"
+            ) from None
+        pause(_LOOK_AGAIN_S)
 
 
 def name_bytes(name: str) -> bytes:

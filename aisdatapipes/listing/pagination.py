@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aistore.sdk import ListObjectFlag
 from aistore.sdk.types import BucketEntry, BucketList, ListObjectsMsg
 
+from aisdatapipes.listing.groups import Group, Grouping, LevelPage
 from aisdatapipes.listing.pages import name_bytes, request_page
 from aisdatapipes.types import Bucket
 from aisdatapipes.urls import ParsedURL
@@ -40,44 +41,90 @@ class PagedListing:
         for page in self.pages(prefix, flags=flags):
             yield from page.entries
 
-    def entries_in_folder(self, folder: str, start_after: str = "") -> Iterator[BucketEntry]:
+    def entries_in_folder(
+        self, folder: str, start_after: str = "", around: int = 0
+    ) -> Iterator[BucketEntry]:
         """Yield everything under a folder of AIStore's own, of which its pages would lose names.
 
         AIStore walks ``train/`` before ``train-2/`` and ``train.txt``, and then goes on behind
         the last name of a page byte by byte, where these come first: they are silently left out,
         on several targets others too (``fs/walk.go`` and ``ais/prxlso.go``, v1.5.0). So a listing
-        that is not whole in one page is done level by level.
+        that is not whole in one page is done level by level, and the folders of a level by as
+        many at a time as fit on a page, see `groups`.
 
         Args:
             folder: With its slash; empty for the whole bucket.
             start_after: The names behind it only.
+            around: How many names there are in the folders that it is in, as far as they count.
         """
         page = next(self.pages(folder, start_after))
         if not page.continuation_token:
             yield from page.entries
             return
+        grouping = Grouping(folder, page.entries, around)
         first = name_bytes(start_after)
-        for entry in self.entries_of_level(folder):
-            if start_after and name_bytes(entry.n.removesuffix("/")) <= first:
-                continue
-            if entry.n.endswith("/"):
-                yield from self.entries_in_folder(entry.n)
-            else:
-                yield entry
+        for level in self._level(folder):
+            for group in grouping.groups(level if not start_after else _behind(level, first)):
+                yield from self._entries_of_group(group, grouping)
+
+    def _entries_of_group(self, group: Group, grouping: Grouping) -> Iterator[BucketEntry]:
+        if not group.folders:
+            yield from group.entries
+        elif len(group.entries) == 1:
+            yield from self._entries_of_one(group, grouping)
+        else:
+            page = next(self.pages(group.prefix))
+            if page.continuation_token:
+                grouping.did_not_fit(group)
+                return
+            grouping.listed(group, len(page.entries))
+            yield from self._completed(group, page.entries)
+
+    def _entries_of_one(self, group: Group, grouping: Grouping) -> Iterator[BucketEntry]:
+        folder, count = group.entries[0].n, 0
+        for entry in self.entries_in_folder(folder, around=grouping.beside(folder)):
+            count += 1
+            yield entry
+        grouping.listed(group, count)
+
+    def _completed(self, group: Group, found: Sequence[BucketEntry]) -> Iterator[BucketEntry]:
+        """Yield what was found in a group, in order, and what is missing of its level.
+
+        A folder of which nothing was found is empty, in most cases. But one that has come
+        meanwhile, with the prefix for its name, would be all that AIStore has listed. And objects
+        of very long names are found by their level alone (``fs/fntl.go``).
+        """
+        first = name_bytes(group.entries[0].n)
+        names = {entry.n for entry in found}
+        start = group.folders[0].rfind("/", 0, -1) + 1
+        folders = {name[: name.find("/", start) + 1] for name in names}
+        entries = [entry for entry in found if name_bytes(entry.n) >= first]
+        for entry in group.entries:
+            if entry.n.endswith("/") and entry.n not in folders:
+                entries += self.entries_in_folder(entry.n)
+            elif not entry.n.endswith("/") and entry.n not in names:
+                entries.append(entry)
+        yield from sorted(entries, key=_order)
 
     def entries_of_level(self, prefix: str) -> Iterator[BucketEntry]:
-        """Yield the objects and the folders that are right under a folder; these end in a slash.
+        """Yield the objects and the folders that are right under a folder; these end in a slash."""
+        for level in self._level(prefix):
+            yield from level.entries
+
+    def _level(self, prefix: str) -> Iterator[LevelPage]:
+        """Yield what is right under a folder, or of that what begins with a prefix.
 
         By pages as large as they may be: a folder at the end of one hides others as well, and
         comes again. What it may hide is requested by name.
         """
         folders: set[str] = set()
         for page in self.pages(prefix, page_size=0, flags=[ListObjectFlag.NO_RECURSION]):
-            yield from [entry for entry in page.entries if entry.n not in folders]
+            entries = [entry for entry in page.entries if entry.n not in folders]
+            yield LevelPage(prefix, entries, not page.continuation_token)
             folders.update(entry.n for entry in page.entries if entry.n.endswith("/"))
             last = page.entries[-1].n if page.entries and page.continuation_token else ""
             for mark in _BEFORE_SLASH if last.endswith("/") else "":
-                yield from self.entries_of_level(f"{last[:-1]}{mark}")
+                yield from self._level(f"{last[:-1]}{mark}")
 
     def pages(
         self,
@@ -105,3 +152,13 @@ class PagedListing:
                 return
             message.uuid, message.start_after = page.uuid, ""
             message.continuation_token = page.continuation_token
+
+
+def _behind(level: LevelPage, first: bytes) -> LevelPage:
+    """Return what of a level is behind a name."""
+    behind = [e for e in level.entries if name_bytes(e.n.removesuffix("/")) > first]
+    return replace(level, entries=behind)
+
+
+def _order(entry: BucketEntry) -> bytes:
+    return name_bytes(entry.n)

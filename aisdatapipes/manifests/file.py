@@ -14,13 +14,13 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from array import array
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aisdatapipes.errors import ManifestError
 from aisdatapipes.processes.shared_file import SharedFile
+from aisdatapipes.processes.unfinished_file import unfinished_file
 
 __all__ = ["BucketReference", "Contents", "MappedFile", "save_file"]
 
@@ -179,11 +179,5 @@ def save_file(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
     Raises:
         OSError: It cannot be written; what was there before is there still.
     """
-    handle, temporary = tempfile.mkstemp(dir=Path(path).parent, prefix=f"{Path(path).name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with unfinished_file(Path(path), mode=0o600) as file:
+        file.write(data)

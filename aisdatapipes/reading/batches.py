@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from aistore.sdk.const import (
     GB_BCK,
@@ -31,7 +30,7 @@ from aistore.sdk.const import (
 )
 from urllib3.response import BaseHTTPResponse
 
-from aisdatapipes.client.connection import bucket_for
+from aisdatapipes.client.connection import bucket_for, suspect_outage
 from aisdatapipes.client.knowledge import known_cluster, remember_cluster
 from aisdatapipes.client.patience import had_trouble, ongoing_trouble
 from aisdatapipes.client.translation import translated_errors
@@ -119,7 +118,7 @@ class BatchStream:
         colocation: int = 0,
     ) -> None:
         first = requests[0]
-        self._url, self._endpoint = first.url, first.endpoint
+        self._url, self._endpoint, self._settings = first.url, first.endpoint, first.settings
         increment("requests")
         with self._translated_errors():
             self._response = _send(requests, ranges, colocation)
@@ -146,12 +145,14 @@ class BatchStream:
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
+        began = time.monotonic()
         try:
             with translated_errors(self._url, self._endpoint):
                 yield
         except ClusterTimeoutError:
             remember_cluster(self._endpoint, no_batch_until=time.monotonic() + _SILENCE_S)
             _silent_until.pop(self._endpoint, None)
+            suspect_outage(self._endpoint, self._settings, began)
             raise
 
     def next_size(self, request: ObjectRequest) -> int:
@@ -222,17 +223,24 @@ def _send(
     body = {GB_IN: entries, GB_OUTPUT_FMT: ".tar", GB_CONTINUE_ERR: True, GB_STRM_GET: True}
     client = bucket_for(first.url, first.endpoint, first.settings).client
     params = {QPARAM_COLOC: str(int(colocation))} if colocation else {}
-    options: dict[str, Any] = {"timeout": _impatient(first)} if had_trouble(first.endpoint) else {}
     return client.request(
-        HTTP_METHOD_GET, path=URL_PATH_GB, params=params, stream=True, json=body, **options
+        HTTP_METHOD_GET,
+        path=URL_PATH_GB,
+        params=params,
+        stream=True,
+        json=body,
+        timeout=(first.settings.connect_timeout_s, _most_silence_s(first)),
     ).raw
 
 
-def _impatient(request: ObjectRequest) -> tuple[float, float]:
-    """Return time-outs for a batch between targets of which one is new: the first ones may hang.
+def _most_silence_s(request: ObjectRequest) -> float:
+    """Return for how long a batch may be silent.
 
-    They go over connections between the targets that were broken when one of them restarted;
-    another batch then goes over new ones.
+    Less where targets have just come: the first batches go over connections between them that
+    were broken when one of them restarted, and hang; another batch then goes over new ones. And
+    less where that would be most of the time that anyone waits for an outage.
     """
     settings = request.settings
-    return settings.connect_timeout_s, min(settings.read_timeout_s, _STALLED_S)
+    most = settings.outage_deadline_s / 2 or settings.read_timeout_s
+    most = _STALLED_S if had_trouble(request.endpoint) else max(most, _STALLED_S)
+    return min(settings.read_timeout_s, most)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
+from growth.steps import CONTROL, READ
+
 __all__ = ["Figures", "write"]
 
 Figures = dict[int, dict[str, float]]
@@ -22,6 +24,10 @@ What a step costs for each object as there are more of them: `make growth` fills
 one proxy and one target on one machine, measures, and writes this page. *µs each*: microseconds of
 the step, divided by the number of objects. *growth*: that of the most objects, divided by that of
 the fewest; where a step takes less than 0.1 s in all, that says nothing.
+
+*read: control* are objects at random too, by bare GetBatch requests of a script that throws away
+what comes: what the node takes for them, with which this package has nothing to do. *relative to
+the control* is how much more reading takes, and its growth is ours.
 
 ![Microseconds for each object](growth.svg)
 """
@@ -64,7 +70,18 @@ def _table(title: str, figures: Figures) -> str:
         growth = each[-1] / each[0]
         note = "" if growth <= _ALLOWED or values[-1] < _FIXED_S else " (!)"
         lines.append([step, *(f"{value:.4g}" for value in values), shown, f"{growth:.2f}{note}"])
+        if step == CONTROL:
+            lines.append(_relative(list(figures.values())))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def _relative(measured: list[dict[str, float]]) -> list[str]:
+    """Return the line that says how reading grows where the control does not."""
+    values = [steps[READ] / steps[CONTROL] for steps in measured]
+    growth = values[-1] / values[0]
+    note = "" if growth <= _ALLOWED else " (!)"
+    shown = [f"{value:.2f} times" for value in values]
+    return ["read: relative to the control", *shown, "", f"{growth:.2f}{note}"]
 
 
 def _chart(figures: Figures) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import islice
+from statistics import median
 from typing import Any
 
 import torch
@@ -12,15 +13,21 @@ from torch.utils.data import DataLoader
 
 from aisdatapipes import AISFileLister, AISIterDataset, AISShardReader, Manifest
 from aisdatapipes.distributed.partition import Partition
+from aisdatapipes.urls import parse_url
+from growth.control import read_bare
 from growth.memory import private_mib
 
-__all__ = ["PREFIXES", "measure_objects", "measure_shards", "name_of"]
+__all__ = ["CONTROL", "PREFIXES", "READ", "measure_objects", "measure_shards", "name_of"]
 
 PREFIXES = 2000
 
 # Enough for a rate; all of them would take as long as the filling.
 _READ = 20_000
+_TIMES = 3
 _RANKS, _WORKERS = 16, 64
+
+READ = "read"
+CONTROL = "read: control"
 
 Steps = dict[str, float]
 
@@ -46,13 +53,11 @@ def measure_objects(endpoint: str, bucket: str, count: int) -> Steps:
     def dataset(**options: Any) -> AISIterDataset[Any]:
         return AISIterDataset(manifest=manifest, client_url=endpoint, shuffle=True, **options)
 
-    with _Timer() as reading:
-        read = sum(1 for _ in islice(dataset(), _READ))
     return {
         "list": listing.s,
         "build a manifest": building.s,
         "list 200 of 2,000 prefixes": by_prefixes.s,
-        "read": reading.s / read * count,
+        **_reading(endpoint, dataset, manifest),
         "main process (MiB)": private_mib() - before,
         "worker (MiB)": _worker_mib(dataset(transform=_memory)),
         **_state(dataset, count),
@@ -83,14 +88,38 @@ def measure_shards(endpoint: str, bucket: str, shards: int) -> Steps:
 
 
 class _Timer:
-    """How many seconds a block takes."""
+    """How many seconds a block takes, and how many of them this process works."""
 
     def __enter__(self) -> _Timer:
-        self._began = time.perf_counter()
+        self._began, self._worked = time.perf_counter(), time.process_time()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.s = time.perf_counter() - self._began
+        self.cpu_s = time.process_time() - self._worked
+
+
+def _reading(endpoint: str, dataset: Callable[[], Any], manifest: Manifest) -> Steps:
+    """Read some objects, and others by the control, in turns; the middle one of each counts."""
+    count = len(manifest)
+    some = min(count, _READ)
+    readings: list[_Timer] = []
+    controls: list[float] = []
+    for _ in range(_TIMES):
+        with _Timer() as reading:
+            assert sum(1 for _ in islice(dataset(), some)) == some
+        chosen = torch.randperm(count)[:some].tolist()
+        names = [parse_url(url).name for url in manifest.urls(chosen)]
+        with _Timer() as control:
+            read_bare(endpoint, "objects", names)
+        readings.append(reading)
+        controls.append(control.s)
+    read, cpu = (median(times) for times in zip(*((r.s, r.cpu_s) for r in readings), strict=True))
+    return {
+        READ: read * count / some,
+        CONTROL: median(controls) * count / some,
+        "read: CPU of the reader": cpu * count / some,
+    }
 
 
 def _first(manifest: Manifest, count: int) -> Manifest:
