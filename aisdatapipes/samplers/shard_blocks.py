@@ -44,6 +44,9 @@ class ShardBlockSampler(Sampler[int]):
         uneven: Where the ranks cannot have equally many samples: ``"pad"`` repeats some of the
             beginning, ``"drop"`` leaves out the last ones, ``"keep"`` gives some ranks one more.
 
+    Attributes:
+        epoch: Which one comes next.
+
     Raises:
         ValueError: A number is out of its range.
 
@@ -76,11 +79,11 @@ class ShardBlockSampler(Sampler[int]):
         self._block_shards, self._run, self._seed = block_shards, run, seed
         self._uneven: Uneven = uneven
         self._detector = WorldDetector(rank, world_size)
-        self._epoch = 0
+        self.epoch = 0
 
     def __iter__(self) -> Iterator[int]:
         """Return an iterator over the samples of this rank, with a state of its own."""
-        return _Pass(self, self.next_epoch())
+        return _Pass(self)
 
     def __len__(self) -> int:
         """Return the number of samples that this rank has."""
@@ -96,12 +99,12 @@ class ShardBlockSampler(Sampler[int]):
         """
         if epoch < 0:
             raise ValueError(f"epoch is {epoch}: epochs count from 0")
-        self._epoch = epoch
+        self.epoch = epoch
 
     def next_epoch(self) -> int:
         """Begin a pass: return its epoch, and let one rank alone have the next one after it."""
-        epoch = self._epoch
-        self._epoch += self._world().world_size == 1
+        epoch = self.epoch
+        self.epoch += self._world().world_size == 1
         return epoch
 
     def order(self, epoch: int) -> Iterator[int]:
@@ -147,23 +150,28 @@ class ShardBlockSampler(Sampler[int]):
 class _Pass(Iterator[int]):
     """One pass over the samples of a rank, with the state that ``StatefulDataLoader`` keeps.
 
+    It begins with its first sample: loaders with workers make two of which they use one.
+
     Args:
         sampler: Whose pass.
-        epoch: Which epoch.
     """
 
-    def __init__(self, sampler: ShardBlockSampler, epoch: int) -> None:
+    def __init__(self, sampler: ShardBlockSampler) -> None:
         self._sampler = sampler
-        self._begin(epoch, 0)
+        self._epoch: int | None = None
+        self._given = 0
 
     def __next__(self) -> int:
+        if self._epoch is None:
+            self._begin(self._sampler.next_epoch(), 0)
         sample = next(self._samples)
         self._given += 1
         return sample
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epoch, and how many of its samples were given."""
-        return {"epoch": self._epoch, "given": self._given}
+        epoch = self._sampler.epoch if self._epoch is None else self._epoch
+        return {"epoch": epoch, "given": self._given}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a state says; the next pass is that of the epoch after it."""
