@@ -45,6 +45,7 @@ SAMPLE_BARS = (
     Bar("G1", _OURS, "rate", 50, (_PATHS,)),
     Bar("G1", _OURS, "rate", 3, (_INDEXED,)),
     Bar("G1", _OURS, "rate", 3, (_MOSAIC_BY_INDEX, _LIT_BY_INDEX)),
+    Bar("G1", _OURS, "rate", 3, (_MOSAIC, _LIT)),
     Bar("G1", _BLOCKS, "rate", 0.6, (_IN_ORDER,)),
     Bar("G2", _KNOWN, "seconds", 5),
 )

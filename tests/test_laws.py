@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Length of IterableDataset"),
 ]
 
-CASES, BLOCK = 150, 5
+CASES, BLOCK = 125, 5
 MOST_FINDINGS = 20
 
 

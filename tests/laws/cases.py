@@ -159,8 +159,9 @@ def _indexed_row(kind: str, random: Random, *, is_wrong: bool) -> Row:
     formats = (random.choice(("ustar", "pax", "gnu")),)
     if is_wrong:
         return Row(random.randint(1, 5), formats, ("vanishing",))
-    many = random.choice((150, 400)) if random.random() < 0.05 else random.choice((0, 1, 2, 4, 8))
-    return Row(many, formats, is_apart=kind != "dealt" and random.random() < 0.2)
+    # From 512 samples on those that are dealt together are several.
+    count = 600 if random.random() < 0.015 else random.choice((0, 1, 2, 4, 8))
+    return Row(count, formats, is_apart=kind != "dealt" and random.random() < 0.2)
 
 
 def _with_sampler(case: Case, random: Random) -> Case:
