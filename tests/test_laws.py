@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Length of IterableDataset"),
 ]
 
-CASES, BLOCK = 125, 5
+CASES, BLOCK = 120, 5
 MOST_FINDINGS = 20
 
 
