@@ -99,7 +99,7 @@ class _Entrant(AbstractContextManager):
         """Return when everything is imported, and the connections and caches are warm."""
         self._try(self._process.wait_until_ready)
         if is_warmed:
-            self._run(_WARM_ITEMS)
+            self._run(min(_WARM_ITEMS, self.reader.most or _WARM_ITEMS))
 
     def take_turn(self) -> None:
         """Read once, or some times if that takes no time."""

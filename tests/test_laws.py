@@ -41,10 +41,11 @@ def chosen() -> list[Any]:
         return [pytest.param(None, [Case.loads(text)], id="case")]
     if minutes := float(os.environ.get("LAWS_MINUTES", "0")):
         first = int(os.environ.get("LAWS_SEED", random.randrange(10**9)))
+        drawn = map(draw, itertools.count(first))
+        if kinds := os.environ.get("LAWS_KINDS"):
+            drawn = (case for case in drawn if case.kind in kinds.split(","))
         limit = pytest.mark.timeout(60 * minutes + 600)
-        return [
-            pytest.param(minutes, map(draw, itertools.count(first)), id=f"{first}", marks=limit)
-        ]
+        return [pytest.param(minutes, drawn, id=f"{first}", marks=limit)]
     first = int(os.environ.get("LAWS_SEED", "0"))
     known = [pytest.param(None, [case], id=name) for name, case in KNOWN.items()]
     blocks = [range(at, at + BLOCK) for at in range(first, first + CASES, BLOCK)]
@@ -71,6 +72,7 @@ def store(ais_cluster: LocalCluster, put_object: PutObject) -> Iterator[Store]:
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
     """Thousands of lines about shards that were skipped on purpose would hide the findings."""
     caplog.set_level(logging.CRITICAL, "aisdatapipes")
+    caplog.set_level(logging.ERROR, "torchdata")
 
 
 @pytest.mark.parametrize(("minutes", "cases"), chosen())

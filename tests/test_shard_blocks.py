@@ -47,6 +47,32 @@ def test_a_block_has_the_samples_of_its_shards(dataset: AISShardMapDataset) -> N
     assert COUNT // 3 <= breaks < COUNT - 10
 
 
+# torchdata 0.9 calls it on torch 2.13 and later.
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
+@pytest.mark.parametrize("loader_class", [DataLoader, StatefulDataLoader])
+@pytest.mark.parametrize(("batch_size", "is_kept"), [(None, True), (5, False)])
+def test_loaders_with_workers_skip_no_epoch(
+    dataset: AISShardMapDataset, loader_class: Any, batch_size: int | None, *, is_kept: bool
+) -> None:
+    """They begin two passes, of which they use one: the next pass is the next epoch all the same.
+
+    The samples are numbers, so that only the order is read.
+    """
+    sampler, expected = ShardBlockSampler(dataset), ShardBlockSampler(dataset)
+    loader = loader_class(
+        range(COUNT),
+        batch_size=batch_size,
+        sampler=sampler,
+        collate_fn=list if batch_size else None,
+        num_workers=1,
+        multiprocessing_context="fork",
+        persistent_workers=is_kept,
+    )
+    for _ in range(2):
+        found = list(chain.from_iterable(loader)) if batch_size else list(loader)
+        assert found == list(expected)
+
+
 @pytest.mark.parametrize("uneven", ["pad", "drop", "keep"])
 @pytest.mark.parametrize("world_size", [2, 3, 4, 50])
 def test_ranks_have_parts(dataset: AISShardMapDataset, uneven: Any, world_size: int) -> None:

@@ -1,35 +1,26 @@
-"""The file of a shard index: its format, its checks, and where it lies while it is in use.
+"""The file of a shard index: what is in it, and where it lies while it is in use.
 
-A file has these parts, one after another: eight bytes that say what it is; a digest of all that
-follows, 16 bytes; the lengths of the header and of the manifest's file, 8 bytes each; the header,
-JSON padded to a multiple of 8; the columns, see `Columns`; what tells each shard from another
-one of its name, as lines; the keys, as one text; the manifest of the shards. Numbers are in this
-machine's byte order, which the header tells, so that the file is used as it is, mapped into
-memory: 28 bytes for a sample, and its key.
+It is a packed file. Behind the header it has these parts: the columns, see `Columns`; what tells
+each shard from another one of its name, as lines; the keys, as one text; the manifest of the
+shards. That is 28 bytes for a sample, and its key.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aisdatapipes.errors import ShardIndexError
+from aisdatapipes.manifests.packed_file import MappedFile, PackedFormat, digest_of
 from aisdatapipes.processes.shared_file import SharedFile
 
-__all__ = ["ENCODING", "Columns", "IndexFile", "check_index", "pack_index"]
+__all__ = ["ENCODING", "INDEX", "Columns", "IndexFile", "pack_index"]
 
 # As the tar reader decodes names: any bytes go in and come out.
 ENCODING = ("utf-8", "surrogateescape")
 
-_MAGIC = b"AISshidx"
-_VERSION = 1
-_DIGEST_BYTES = 16
-_DIGESTED = len(_MAGIC) + _DIGEST_BYTES
-_PREAMBLE = _DIGESTED + 16
+INDEX = PackedFormat(b"AISshidx", 1, "shard index", ShardIndexError)
 
 
 @dataclass
@@ -80,50 +71,22 @@ def pack_index(
     arrays = {name: getattr(columns, name) for name in _TYPECODES}
     lines = "\n".join(versions).encode()
     header = {
-        "version": _VERSION,
-        "byte_order": sys.byteorder,
         "lengths": {name: len(one) for name, one in arrays.items()},
         "version_bytes": len(lines),
         "key_bytes": len(keys),
         "extensions": [list(one) for one in extensions],
-        "fingerprint": _digest(*arrays.values(), lines, keys).hexdigest(),
+        "fingerprint": digest_of(*arrays.values(), lines, keys).hexdigest(),
     }
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    lengths = array("q", [len(text), len(manifest)])
-    parts = [lengths, text, *arrays.values(), lines, keys, manifest]
-    return b"".join([_MAGIC, _digest(*parts).digest(), *parts])
+    return INDEX.pack(header, *arrays.values(), lines, keys, manifest)
 
 
-def check_index(data: bytes, origin: str) -> None:
-    """Make sure that a file is an index as it was written.
-
-    Args:
-        data: The bytes of the file.
-        origin: What to call it in errors.
-
-    Raises:
-        ShardIndexError: It is none, was cut, was changed, or is of another version or byte order.
-    """
-    view = memoryview(data)
-    if view[: len(_MAGIC)] != _MAGIC:
-        raise _error(origin, "is not one")
-    if view[len(_MAGIC) : _DIGESTED] != _digest(view[_DIGESTED:]).digest():
-        raise _error(origin, "was cut or changed after it was written")
-    _read_header(view, origin)
-
-
-class IndexFile:
-    """An index's file in use, mapped into memory: processes that use it share its pages.
-
-    Copies are this object itself, and a child that multiprocessing starts gets the open file.
-    Only a pickle for anybody else holds the content.
+class IndexFile(MappedFile):
+    """An index's file in use.
 
     Args:
         file: The file.
 
     Attributes:
-        data: Its bytes.
         columns: What it has of the samples; views of the bytes.
         extensions: Those that a sample may have, all together.
         fingerprint: Hexadecimal digest of shards' versions and samples.
@@ -133,9 +96,8 @@ class IndexFile:
     """
 
     def __init__(self, file: SharedFile) -> None:
-        self._file = file
-        self.data = file.mapped(file.size).toreadonly()
-        header, at = _read_header(self.data, "that was handed over")
+        super().__init__(file)
+        header, at = INDEX.header_of(self.data)
         self.columns, at = _columns(self.data, header["lengths"], at)
         end = at + header["version_bytes"]
         self._lines, at = self.data[at:end], end
@@ -157,15 +119,6 @@ class IndexFile:
         """Return the file of the shards' manifest."""
         return bytes(self._manifest)
 
-    def __copy__(self) -> IndexFile:
-        return self
-
-    def __deepcopy__(self, memo: object) -> IndexFile:
-        return self
-
-    def __reduce__(self) -> tuple[type[IndexFile], tuple[SharedFile]]:
-        return IndexFile, (self._file,)
-
 
 def _columns(data: memoryview, lengths: dict[str, int], at: int) -> tuple[Columns, int]:
     views = {}
@@ -173,25 +126,3 @@ def _columns(data: memoryview, lengths: dict[str, int], at: int) -> tuple[Column
         end = at + lengths[name] * array(typecode).itemsize
         views[name], at = data[at:end].cast(typecode), end
     return Columns(**views), at
-
-
-def _read_header(view: memoryview, origin: str) -> tuple[dict, int]:
-    end = _PREAMBLE + view[_DIGESTED : _DIGESTED + 8].cast("q")[0]
-    header = json.loads(bytes(view[_PREAMBLE:end]))
-    made_for = (header["version"], header["byte_order"])
-    if made_for != (_VERSION, sys.byteorder):
-        raise _error(origin, f"is of version {made_for}, not {(_VERSION, sys.byteorder)}")
-    return header, end
-
-
-def _digest(*buffers: array | memoryview | bytes | bytearray) -> hashlib.blake2b:
-    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    for buffer in buffers:
-        digest.update(buffer)
-    return digest
-
-
-def _error(origin: str, reason: str) -> ShardIndexError:
-    return ShardIndexError(
-        f"cannot use the shard index {origin}: it {reason}; build and save it again"
-    )

@@ -10,8 +10,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from aisdatapipes.errors import (
     AISPipeError,
@@ -21,6 +20,7 @@ from aisdatapipes.errors import (
     ShardIndexError,
     TooManyErrorsError,
 )
+from aisdatapipes.indexes.pieces import Piece, SampleSource, pieces_of
 from aisdatapipes.indexes.versions import versions_of
 from aisdatapipes.metrics.counters import counting
 from aisdatapipes.reading.object_reader import ObjectReader
@@ -29,7 +29,7 @@ from aisdatapipes.reading.request import ObjectRequest
 from aisdatapipes.reading.scattered import Part, stream_parts
 from aisdatapipes.tar import TarReader, key_of, sample_files
 
-__all__ = ["FoundSample", "SampleReader", "SampleSource"]
+__all__ = ["FoundSample", "SampleReader"]
 
 
 class FoundSample(NamedTuple):
@@ -44,63 +44,6 @@ class FoundSample(NamedTuple):
     key: str
     url: str
     files: dict[str, bytes]
-
-
-_Range = tuple[int, int, int]
-"""A first byte, the byte behind the last one, and the place of the sample that is there."""
-
-_MOST_MERGED_BYTES = 8 * 2**20
-
-
-@dataclass(slots=True)
-class _Piece:
-    """A range of a shard that is requested as one, with the samples in it."""
-
-    shard: int
-    begin: int
-    end: int
-    ranges: list[_Range] = field(default_factory=list)
-
-    def takes(self, begin: int, end: int) -> bool:
-        """Whether another range of the shard, which begins no earlier, is read with it."""
-        return begin < self.end or (begin == self.end and end - self.begin <= _MOST_MERGED_BYTES)
-
-
-class SampleSource(Protocol):
-    """What knows of samples, by numbers, and of their shards, by numbers too."""
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether members of some sample are apart."""
-        ...
-
-    def shard_of(self, sample: int) -> int:
-        """Return the number of the shard of a sample."""
-        ...
-
-    def range_of(self, sample: int) -> tuple[int, int]:
-        """Return where a sample is, its first range if it has several."""
-        ...
-
-    def parts_of(self, sample: int) -> Sequence[tuple[int, int]]:
-        """Return the further ranges of a sample."""
-        ...
-
-    def key(self, sample: int) -> str:
-        """Return the key of a sample."""
-        ...
-
-    def extensions_of(self, sample: int) -> tuple[str, ...]:
-        """Return the extensions of a sample, in the order of its files."""
-        ...
-
-    def url_of(self, shard: int) -> str:
-        """Return the URL of a shard."""
-        ...
-
-    def version_of(self, shard: int) -> str:
-        """Return what tells a shard from another one of its name; empty if that is unknown."""
-        ...
 
 
 class SampleReader:
@@ -170,7 +113,7 @@ class SampleReader:
         add = self._add_part if self._index.has_parts else self._sample
         last = time.perf_counter()
         with counting(counters):
-            for piece, content in self._contents(self._pieces(samples)):
+            for piece, content in self._contents(pieces_of(self._index, samples)):
                 waited_s, count = time.perf_counter() - last, len(piece.ranges)
                 for begin, end, place in piece.ranges:
                     at, sample, before = begin - piece.begin, samples[place], results[place]
@@ -183,27 +126,7 @@ class SampleReader:
                 last = time.perf_counter()
         return results
 
-    def _pieces(self, samples: Sequence[int]) -> list[_Piece]:
-        """Return the ranges to request, in the order of the shards; those that touch are one."""
-        index = self._index
-        wanted: list[tuple[int, int, int, int]] = []
-        for place, sample in enumerate(samples):
-            shard = index.shard_of(sample)
-            wanted.append((shard, *index.range_of(sample), place))
-            wanted += [(shard, *part, place) for part in index.parts_of(sample)]
-        wanted.sort()
-        pieces: list[_Piece] = []
-        for shard, begin, end, place in wanted:
-            last = pieces[-1] if pieces else None
-            if last and last.shard == shard and last.takes(begin, end):
-                last.end = max(last.end, end)
-            else:
-                last = _Piece(shard, begin, end)
-                pieces.append(last)
-            last.ranges.append((begin, end, place))
-        return pieces
-
-    def _contents(self, pieces: list[_Piece]) -> Iterator[tuple[_Piece, bytes | AISPipeError]]:
+    def _contents(self, pieces: list[Piece]) -> Iterator[tuple[Piece, bytes | AISPipeError]]:
         """Yield every piece with its bytes, or the error that there is in place of them."""
         options = self._reader.options
         most = options.max_inflight_bytes, options.max_batch

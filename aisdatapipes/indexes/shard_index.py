@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from functools import cached_property
-from itertools import pairwise, zip_longest
-from operator import index as as_index
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.errors import ShardIndexError
 from aisdatapipes.indexes.building import UseOfCluster, build_file
-from aisdatapipes.indexes.index_file import IndexFile, check_index
-from aisdatapipes.indexes.sample_entry import SampleEntry
+from aisdatapipes.indexes.index_file import INDEX, IndexFile
+from aisdatapipes.indexes.sample_table import SampleTable
 from aisdatapipes.indexes.versions import check_versions
-from aisdatapipes.manifests.file import save_file
 from aisdatapipes.manifests.manifest import Manifest
+from aisdatapipes.manifests.packed_file import save_file
 from aisdatapipes.processes.shared_file import SharedFile
 from aisdatapipes.reading.object_reader import ObjectReader
 from aisdatapipes.reading.options import ErrorPolicy, OnError
@@ -28,7 +25,7 @@ from aisdatapipes.reading.options import ErrorPolicy, OnError
 __all__ = ["ShardIndex"]
 
 
-class ShardIndex:
+class ShardIndex(SampleTable):
     """The samples of tar shards, in order: a read-only sequence of `SampleEntry`.
 
     The keys and 28 bytes for each sample lie in one temporary file without a name, which is
@@ -55,8 +52,8 @@ class ShardIndex:
     """
 
     def __init__(self, data: bytes, endpoint: str = "", clusters: Iterable[str] = ()) -> None:
-        self._use(IndexFile(SharedFile(data)))
-        self.manifest = Manifest(self._file.manifest(), endpoint, clusters)
+        file = IndexFile(SharedFile(data))
+        super().__init__(file, Manifest(file.manifest(), endpoint, clusters))
 
     @classmethod
     def build(
@@ -129,7 +126,7 @@ class ShardIndex:
             FileNotFoundError: There is no such file.
         """
         data = Path(path).read_bytes()
-        check_index(data, repr(os.fspath(path)))
+        INDEX.check(data, repr(os.fspath(path)))
         return cls(data)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -188,125 +185,5 @@ class ShardIndex:
         both = f"{self.manifest.fingerprint} {self._file.fingerprint}"
         return hashlib.blake2b(both.encode(), digest_size=16).hexdigest()
 
-    @cached_property
-    def extensions(self) -> tuple[str, ...]:
-        """All extensions that samples have, in the order in which they first come."""
-        return tuple(dict.fromkeys(one for kind in self._file.extensions for one in kind))
-
-    @property
-    def counts(self) -> list[int]:
-        """How many samples each shard has."""
-        firsts = self._file.columns.firsts
-        return [end - begin for begin, end in pairwise(firsts)]
-
-    @cached_property
-    def versions(self) -> list[str]:
-        """Size and checksum of each shard when it was indexed; empty for one that was gone."""
-        return self._file.versions()
-
-    @property
-    def counts_in_order(self) -> list[int]:
-        """How many samples each shard has for who reads it in order.
-
-        A sample whose members are apart is several there.
-        """
-        counts = self.counts
-        for sample in self._file.columns.part_samples:
-            counts[self.shard_of(sample)] += 1
-        return counts
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether members of some sample are apart."""
-        return bool(len(self._file.columns.part_samples))
-
-    @property
-    def data(self) -> memoryview:
-        """The bytes of its file, not copied."""
-        return self._file.data
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its file."""
-        return len(self.data)
-
-    def url_of(self, shard: int) -> str:
-        """Return the URL of a shard."""
-        url = self._urls.get(shard)
-        if url is None:
-            url = self._urls[shard] = self.manifest[shard].url
-        return url
-
-    def version_of(self, shard: int) -> str:
-        """Return size and checksum of a shard when it was indexed."""
-        return self.versions[shard]
-
-    def shard_of(self, sample: int) -> int:
-        """Return the number of the shard of a sample."""
-        return bisect_right(self._file.columns.firsts, sample) - 1
-
-    def samples_of(self, shard: int) -> range:
-        """Return the numbers of the samples of a shard."""
-        firsts = self._file.columns.firsts
-        return range(firsts[shard], firsts[shard + 1])
-
-    def position(self, index: int) -> int:
-        """Return the number of a sample; negative indices count from the end.
-
-        Raises:
-            IndexError: There are not so many samples.
-        """
-        position = as_index(index)
-        if position < 0:
-            position += len(self)
-        if not 0 <= position < len(self):
-            raise IndexError(f"no sample {index}: the index has {len(self)}")
-        return position
-
-    def range_of(self, sample: int) -> tuple[int, int]:
-        """Return where a sample is, its first range if it has several."""
-        columns = self._file.columns
-        return columns.begins[sample], columns.ends[sample]
-
-    def parts_of(self, sample: int) -> Sequence[tuple[int, int]]:
-        """Return the further ranges of a sample, which most have none of."""
-        columns = self._file.columns
-        if not len(columns.part_samples):
-            return ()
-        first = bisect_right(columns.part_samples, sample - 1)
-        numbers = range(first, bisect_right(columns.part_samples, sample))
-        return [(columns.part_begins[at], columns.part_ends[at]) for at in numbers]
-
-    def key(self, sample: int) -> str:
-        """Return the key of a sample."""
-        return self._file.key(sample)
-
-    def extensions_of(self, sample: int) -> tuple[str, ...]:
-        """Return the extensions of a sample, in the order of its files."""
-        return self._file.extensions[self._file.columns.kinds[sample]]
-
-    def __len__(self) -> int:
-        return len(self._file.columns.begins)
-
-    def __getitem__(self, index: int) -> SampleEntry:
-        sample = self.position(index)
-        url = self.url_of(self.shard_of(sample))
-        ranges = (self.range_of(sample), *self.parts_of(sample))
-        return SampleEntry(url, self.key(sample), self.extensions_of(sample), ranges)
-
-    def __iter__(self) -> Iterator[SampleEntry]:
-        return map(self.__getitem__, range(len(self)))
-
     def __repr__(self) -> str:
         return f"<ShardIndex of {len(self)} samples in {len(self.manifest)} shards>"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"file": self._file, "manifest": self.manifest}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._use(state["file"])
-        self.manifest = state["manifest"]
-
-    def _use(self, file: IndexFile) -> None:
-        self._file = file
-        self._urls: dict[int, str] = {}

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from aisdatapipes.manifests.file import BucketReference, Contents
+from aisdatapipes.manifests.file import BucketReference, pack_manifest
 from aisdatapipes.manifests.selections import Selection
 from aisdatapipes.urls import format_url
 
@@ -38,7 +38,7 @@ def gather(selections: list[Selection]) -> bytes:
             ends.append(len(names))
             sizes.append(size)
         numbers.extend([number] * (len(ends) - before))
-    return Contents.pack(list(buckets), ends, sizes, numbers, names)
+    return pack_manifest(list(buckets), ends, sizes, numbers, names)
 
 
 class _FirstTime:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from aisdatapipes.client.settings import Settings
 from aisdatapipes.distributed.rank_sharing import share_between_ranks
-from aisdatapipes.manifests.file import BucketReference, Contents, MappedFile, save_file
+from aisdatapipes.manifests.file import MANIFEST, BucketReference, ManifestFile
 from aisdatapipes.manifests.gathering import ENCODING, gather
+from aisdatapipes.manifests.packed_file import save_file
 from aisdatapipes.manifests.selections import PrefixMap, Selection, select, select_objects
 from aisdatapipes.processes.shared_file import SharedFile
 from aisdatapipes.types import Source
@@ -76,7 +77,7 @@ class Manifest:
     def __init__(self, data: bytes, endpoint: str = "", clusters: Iterable[str] = ()) -> None:
         self.endpoint = endpoint
         self.clusters = tuple(clusters)
-        self._use(MappedFile(SharedFile(data)))
+        self._use(ManifestFile(SharedFile(data)))
 
     @classmethod
     def build(
@@ -153,7 +154,7 @@ class Manifest:
             FileNotFoundError: There is no such file.
         """
         data = Path(path).read_bytes()
-        Contents.check(data, repr(os.fspath(path)))
+        MANIFEST.check(data, repr(os.fspath(path)))
         return cls(data)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -174,7 +175,7 @@ class Manifest:
     @property
     def fingerprint(self) -> str:
         """Hexadecimal digest of buckets, names and sizes, in order; the endpoint is not in it."""
-        return self._contents.fingerprint
+        return self._file.fingerprint
 
     @property
     def data(self) -> memoryview:
@@ -184,7 +185,7 @@ class Manifest:
     @property
     def sizes(self) -> memoryview:
         """Bytes of each object, -1 where unknown: 64-bit numbers, not copied."""
-        return self._contents.sizes
+        return self._file.sizes
 
     def names(self, positions: Iterable[int] | None = None) -> list[str]:
         """Return the names at some positions, counted from 0; all of them by default."""
@@ -197,7 +198,7 @@ class Manifest:
         return [self._url(position, self._name(position)) for position in chosen]
 
     def __len__(self) -> int:
-        return len(self._contents.sizes)
+        return len(self._file.sizes)
 
     def __getitem__(self, index: int) -> ManifestEntry:
         position = as_index(index)
@@ -206,13 +207,13 @@ class Manifest:
         if not 0 <= position < len(self):
             raise IndexError(f"no object {index}: the manifest has {len(self)}")
         name = self._name(position)
-        return ManifestEntry(self._url(position, name), name, self._contents.sizes[position])
+        return ManifestEntry(self._url(position, name), name, self._file.sizes[position])
 
     def __iter__(self) -> Iterator[ManifestEntry]:
         return map(self.__getitem__, range(len(self)))
 
     def __repr__(self) -> str:
-        urls = ", ".join(bucket.bucket_url for bucket in self._contents.buckets)
+        urls = ", ".join(bucket.bucket_url for bucket in self._file.buckets)
         return f"<Manifest of {len(self)} objects in {urls or 'no bucket'}>"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -230,18 +231,17 @@ class Manifest:
         data = share_between_ranks(key, lambda: gather(selections))
         return cls(data, endpoint, clusters)
 
-    def _use(self, file: MappedFile) -> None:
+    def _use(self, file: ManifestFile) -> None:
         self._file = file
-        self._contents = file.contents
-        self._prefixes = [_prefix_of(bucket) for bucket in file.contents.buckets]
+        self._prefixes = [_prefix_of(bucket) for bucket in file.buckets]
 
     def _name(self, position: int) -> str:
-        ends = self._contents.ends
+        ends = self._file.ends
         start = ends[position - 1] if position else 0
-        return str(self._contents.names[start : ends[position]], *ENCODING)
+        return str(self._file.names[start : ends[position]], *ENCODING)
 
     def _url(self, position: int, name: str) -> str:
-        prefix = self._prefixes[self._contents.bucket_numbers[position]]
+        prefix = self._prefixes[self._file.bucket_numbers[position]]
         if isinstance(prefix, str):
             return prefix + name
         return format_url(replace(prefix, name=name))

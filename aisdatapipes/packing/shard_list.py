@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Sequence
 from itertools import accumulate
 
-from aisdatapipes.manifests.file import BucketReference, Contents
+from aisdatapipes.manifests.file import BucketReference, pack_manifest
 from aisdatapipes.manifests.gathering import ENCODING
 from aisdatapipes.manifests.manifest import Manifest
 from aisdatapipes.reading.request import ObjectRequest
@@ -28,7 +28,7 @@ def manifest_of(shards: Sequence[ObjectRequest], sizes: Sequence[int]) -> Manife
         [ManifestEntry(url='ais://coco/0.tar', name='0.tar', size=2048)]
     """
     names = [shard.url.name.encode(*ENCODING) for shard in shards]
-    data = Contents.pack(
+    data = pack_manifest(
         [BucketReference(shards[0].url.bucket_url)],
         array("q", accumulate(map(len, names))),
         array("q", sizes),

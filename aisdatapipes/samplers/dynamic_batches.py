@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import torch
-from torch.utils.data import Sampler
 
-from aisdatapipes.distributed.partition import Partition, Uneven
+from aisdatapipes.distributed.partition import Uneven
 from aisdatapipes.distributed.shuffling import epoch_order, turn_order
-from aisdatapipes.distributed.world import World, WorldDetector
 from aisdatapipes.manifests.manifest import Manifest
+from aisdatapipes.samplers.ranked import RankedSampler
 
 __all__ = ["DynamicBatchSampler"]
 
@@ -26,7 +25,7 @@ class _SizedSource(Protocol):
     def object_sizes(self) -> Sequence[int]: ...
 
 
-class DynamicBatchSampler(Sampler[list[int]]):
+class DynamicBatchSampler(RankedSampler[list[int]]):
     """Batches of as many samples as fit a number of bytes (give it as ``batch_sampler=``).
 
     Samples are taken in order until the next one would be too much. An object that is larger
@@ -54,6 +53,7 @@ class DynamicBatchSampler(Sampler[list[int]]):
 
     Attributes:
         oversized: URLs of the objects that are larger than `max_batch_size`.
+        epoch: Which one comes next.
 
     Raises:
         ValueError: A number is out of its range.
@@ -89,16 +89,13 @@ class DynamicBatchSampler(Sampler[list[int]]):
             raise ValueError(f"max_batch_size is {max_batch_size}, it must be more than 0")
         if not 0 <= saturation_factor <= 1:
             raise ValueError(f"saturation_factor is {saturation_factor}: give 0 to 1")
-        Partition(uneven=uneven)  # refuses what is none of the three now, not in the first epoch
+        super().__init__(rank, world_size, uneven)
         self._most = max_batch_size
         self._least_of_last = saturation_factor * max_batch_size if drop_last else -1.0
         self._takes_oversized = allow_oversized_samples
         self._shuffle, self._seed = shuffle, seed
-        self._uneven: Uneven = uneven
-        self._detector = WorldDetector(rank, world_size)
         self._sizes = torch.tensor(data_source.object_sizes(), dtype=torch.int64).clamp(min=0)
         self.oversized = self._find_oversized(data_source.manifest)
-        self._epoch = 0
         self._turn = 0  # how many iterations there were since the epoch was set
         self._packed: tuple[int, list[torch.Tensor]] | None = None
 
@@ -112,11 +109,11 @@ class DynamicBatchSampler(Sampler[list[int]]):
         """
         world = self._world()
         if world.world_size == 1:
-            self._epoch, self._turn = self._epoch + self._turn, 0
+            self.epoch, self._turn = self.epoch + self._turn, 0
         batches, turn = self._batches(), self._turn if self._shuffle else 0
         self._turn += 1
         own = self._partition().slice(torch.arange(len(batches)), world)
-        order = turn_order(len(own.own), self._seed, self._epoch, turn, world)
+        order = turn_order(len(own.own), self._seed, self.epoch, turn, world)
         for number in own.reordered(order).positions:
             yield batches[number].tolist()
 
@@ -125,25 +122,13 @@ class DynamicBatchSampler(Sampler[list[int]]):
         return self._partition().rank_size(len(self._batches()), self._world().rank)
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the number of the epoch that comes next, as `DistributedSampler` does.
-
-        Raises:
-            ValueError: `epoch` is negative.
-        """
-        if epoch < 0:
-            raise ValueError(f"epoch is {epoch}: epochs count from 0")
-        self._epoch = epoch
+        """See `RankedSampler`; what comes next is its first pass."""
+        super().set_epoch(epoch)
         self._turn = 0
-
-    def _world(self) -> World:
-        return World(*self._detector.rank())
-
-    def _partition(self) -> Partition:
-        return Partition(self._world().world_size, uneven=self._uneven)
 
     def _batches(self) -> list[torch.Tensor]:
         """Return the batches of the epoch, of all ranks."""
-        epoch = self._epoch if self._shuffle else 0
+        epoch = self.epoch if self._shuffle else 0
         if self._packed is None or self._packed[0] != epoch:
             self._packed = epoch, self._pack(epoch)
         return self._packed[1]

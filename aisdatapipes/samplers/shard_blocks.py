@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Protocol
 
-from torch.utils.data import Sampler
-
-from aisdatapipes.distributed.partition import Partition, Uneven
+from aisdatapipes.distributed.partition import Uneven
 from aisdatapipes.distributed.shuffling import block_order, epoch_order
-from aisdatapipes.distributed.world import World, WorldDetector
 from aisdatapipes.indexes.shard_index import ShardIndex
+from aisdatapipes.samplers.ranked import RankedSampler
 
 __all__ = ["ShardBlockSampler"]
 
@@ -20,7 +18,7 @@ class _IndexedSource(Protocol):
     index: ShardIndex
 
 
-class ShardBlockSampler(Sampler[int]):
+class ShardBlockSampler(RankedSampler[int]):
     """Samples of random shards, shuffled within blocks of some shards (give it as ``sampler=``).
 
     The shards of an epoch are in a random order. Of each block of `block_shards` of them, runs
@@ -43,6 +41,9 @@ class ShardBlockSampler(Sampler[int]):
         world_size: How many processes there are; default likewise.
         uneven: Where the ranks cannot have equally many samples: ``"pad"`` repeats some of the
             beginning, ``"drop"`` leaves out the last ones, ``"keep"`` gives some ranks one more.
+
+    Attributes:
+        epoch: Which one comes next.
 
     Raises:
         ValueError: A number is out of its range.
@@ -71,52 +72,33 @@ class ShardBlockSampler(Sampler[int]):
         for name, number in (("block_shards", block_shards), ("run", run)):
             if number < 1:
                 raise ValueError(f"{name} is {number}, it must be 1 or more")
-        Partition(uneven=uneven)  # refuses what is none of the three now, not in the first epoch
+        super().__init__(rank, world_size, uneven)
         self._index = data_source.index
         self._block_shards, self._run, self._seed = block_shards, run, seed
-        self._uneven: Uneven = uneven
-        self._detector = WorldDetector(rank, world_size)
-        self._epoch = 0
 
     def __iter__(self) -> Iterator[int]:
         """Return an iterator over the samples of this rank, with a state of its own."""
-        return _Pass(self, self.next_epoch())
+        return _Pass(self)
 
     def __len__(self) -> int:
         """Return the number of samples that this rank has."""
-        world = self._world()
-        partition = Partition(world.world_size, uneven=self._uneven)
-        return partition.rank_size(len(self._index), world.rank)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Set the number of the epoch that comes next, as `DistributedSampler` does.
-
-        Raises:
-            ValueError: `epoch` is negative.
-        """
-        if epoch < 0:
-            raise ValueError(f"epoch is {epoch}: epochs count from 0")
-        self._epoch = epoch
+        return self._partition().rank_size(len(self._index), self._world().rank)
 
     def next_epoch(self) -> int:
         """Begin a pass: return its epoch, and let one rank alone have the next one after it."""
-        epoch = self._epoch
-        self._epoch += self._world().world_size == 1
+        epoch = self.epoch
+        self.epoch += self._world().world_size == 1
         return epoch
 
     def order(self, epoch: int) -> Iterator[int]:
         """Yield the samples of this rank in an epoch; lazy, block by block."""
-        world, count, size = self._world(), len(self._index), len(self)
-        partition = Partition(world.world_size, uneven=self._uneven)
-        place = sum(partition.rank_size(count, rank) for rank in range(world.rank))
+        partition, count, size = self._partition(), len(self._index), len(self)
+        place = sum(partition.rank_size(count, rank) for rank in range(self._world().rank))
         while size:
             begin = place % count  # what is behind the end is padding, from the beginning
             end = min(begin + size, count)
             yield from self._between(epoch, begin, end)
             place, size = place + end - begin, size - (end - begin)
-
-    def _world(self) -> World:
-        return World(*self._detector.rank())
 
     def _between(self, epoch: int, begin: int, end: int) -> Iterator[int]:
         counts = self._index.counts
@@ -147,23 +129,28 @@ class ShardBlockSampler(Sampler[int]):
 class _Pass(Iterator[int]):
     """One pass over the samples of a rank, with the state that ``StatefulDataLoader`` keeps.
 
+    It begins with its first sample: loaders with workers make two of which they use one.
+
     Args:
         sampler: Whose pass.
-        epoch: Which epoch.
     """
 
-    def __init__(self, sampler: ShardBlockSampler, epoch: int) -> None:
+    def __init__(self, sampler: ShardBlockSampler) -> None:
         self._sampler = sampler
-        self._begin(epoch, 0)
+        self._epoch: int | None = None
+        self._given = 0
 
     def __next__(self) -> int:
+        if self._epoch is None:
+            self._begin(self._sampler.next_epoch(), 0)
         sample = next(self._samples)
         self._given += 1
         return sample
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epoch, and how many of its samples were given."""
-        return {"epoch": self._epoch, "given": self._given}
+        epoch = self._sampler.epoch if self._epoch is None else self._epoch
+        return {"epoch": epoch, "given": self._given}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a state says; the next pass is that of the epoch after it."""

@@ -1,4 +1,4 @@
-"""Laws of the iterable datasets, held against a small model by random cases.
+"""Laws of the datasets, held against a small model by random cases.
 
 A `Case` is plain data: shards, a world, options, and a plan of what is done with the datasets.
 The model (`laws.model`) knows what every shard holds, because the suite wrote it. The laws:
@@ -20,8 +20,11 @@ l     Without `set_epoch` a shuffled dataset goes on by itself: one rank alone t
 k     Every error is an `AISPipeError`, and comes only where the case gives a reason.
 ====  ==========================================================================================
 
+Where samples are read by index, a sampler deals them to the ranks (`laws.by_index`), and where
+pipes shuffle references, ``sharding_filter`` does (`laws.chains`): what comes follows from that.
+
 A new dataset joins by an adapter (`laws.adapters`). Every case is made of one number, its seed.
 The environment of ``pytest tests/test_laws.py`` chooses others than those of every run:
-``LAWS_MINUTES`` for as long as one likes, ``LAWS_SEED`` the first one, ``LAWS_CASE`` (JSON, printed
-with every finding) a single, reduced one.
+``LAWS_MINUTES`` for as long as one likes, ``LAWS_SEED`` the first one, ``LAWS_KINDS`` of some
+adapters, ``LAWS_CASE`` (JSON, printed with every finding) a single, reduced one.
 """

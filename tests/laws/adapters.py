@@ -10,7 +10,14 @@ from typing import Any
 from aistore.sdk import DataShard
 from torch.utils.data import get_worker_info
 
-from aisdatapipes import AISIterDataset, AISMultiShardStream, AISShardReader, Settings
+from aisdatapipes import (
+    AISIterDataset,
+    AISMultiShardStream,
+    AISShardMapDataset,
+    AISShardReader,
+    Settings,
+)
+from aisdatapipes.datapipes import IterableWrapper
 from laws.cases import Case
 from laws.store import Layout, Store
 
@@ -45,11 +52,13 @@ class Adapter(ABC):
         lists: Whether the objects are listed when the dataset is made.
         is_even_after_skips: Whether ranks make equally many steps whatever is skipped.
         has_buffer: Whether it draws samples at random from a buffer.
+        counts_samples: Whether each sample that cannot be read is a failure, and not each shard.
     """
 
     lists = False
     is_even_after_skips = True
     has_buffer = False
+    counts_samples = False
 
     @staticmethod
     @abstractmethod
@@ -132,6 +141,69 @@ class Shards(Adapter):
         return AISShardReader(manifest=manifest, **options)
 
 
+class Dealt(Shards):
+    """`AISShardReader` with an index, that deals samples in place of shards."""
+
+    has_buffer = False
+    counts_samples = True
+
+    def dataset(self, case: Case, store: Store, layout: Layout, options: dict[str, Any]) -> Any:
+        """With the shards that the index is of, or by the index alone."""
+        if case.is_listed:
+            options["manifest"] = store.manifest(layout, is_listed=True)
+        options["client_url"] = options.pop("endpoint")
+        return AISShardReader(index=store.index(layout), deal="samples", **options)
+
+
+class ByIndex(Shards):
+    """`AISShardMapDataset`: a sampler says which samples, and in what order (`laws.by_index`)."""
+
+    has_buffer = False
+    counts_samples = True
+
+    def dataset(self, case: Case, store: Store, layout: Layout, options: dict[str, Any]) -> Any:
+        """By an index that is there already: what vanishes is there when it is made."""
+        manifest = store.manifest(layout, is_listed=True) if case.is_listed else None
+        kept = ("on_error", "max_errors", "settings", "transform")
+        return AISShardMapDataset(
+            manifest=manifest,
+            index=store.index(layout),
+            client_url=options["endpoint"],
+            **{name: options[name] for name in kept},
+        )
+
+
+class Chains(Adapter):
+    """``list_samples_by_ais`` and ``load_samples_by_ais`` (`laws.chains`)."""
+
+    has_buffer = False
+    counts_samples = True
+
+    @staticmethod
+    def identify(found: dict[str, Any]) -> Read:
+        """As for `Shards`, of WebDataset's dictionaries."""
+        files = {name: file for name, file in found.items() if not name.startswith("__")}
+        return Shards.identify((found["__key__"].rpartition("/")[2], files))
+
+    def dataset(self, case: Case, store: Store, layout: Layout, options: dict[str, Any]) -> Any:
+        """List the shards where all are there to stay, else take the references of an index."""
+        endpoint = options["endpoint"]
+        if case.is_whole and case.is_listed:
+            urls = IterableWrapper([f"ais://{store.bucket.name}/{layout.prefix}"])
+            references = urls.list_samples_by_ais(url=endpoint)
+        else:
+            references = IterableWrapper(store.index(layout))
+        if case.shuffle:
+            references = references.shuffle(buffer_size=case.buffer)
+        samples = references.sharding_filter().load_samples_by_ais(
+            url=endpoint,
+            on_error=options["on_error"],
+            max_errors=options["max_errors"],
+            settings=options["settings"],
+        )
+        return samples.map(self.identify)
+
+
 class Streams(Adapter):
     """`AISMultiShardStream`: the files of the same number in every stream are a sample."""
 
@@ -162,4 +234,11 @@ def _worker() -> int:
     return info.id if info else 0
 
 
-ADAPTERS: dict[str, Adapter] = {"objects": Objects(), "shards": Shards(), "streams": Streams()}
+ADAPTERS: dict[str, Adapter] = {
+    "objects": Objects(),
+    "shards": Shards(),
+    "dealt": Dealt(),
+    "streams": Streams(),
+    "by index": ByIndex(),
+    "chain": Chains(),
+}

@@ -11,6 +11,8 @@ from laws.shards import FAULTS, FORMATS, Row
 
 PLANS = ("whole", "resume", "elastic", "epochs", "end", "busy")
 LAYOUTS = 40
+INDEXED = ("dealt", "by index", "chain")
+"""Kinds that have an index of the samples."""
 """How many different sets of shards there are for each kind; they are written once in a run."""
 
 
@@ -26,6 +28,8 @@ class Case:
         mode: Whether the dataset is iterated alone, by torch's loader, or by the one with a state.
         workers: Of the loader.
         batch: Its batch size; 0 for None.
+        sampler: Which one says what to read, where samples are read by index.
+        share: How many in ten of the samples there are to choose from, by index.
         stops: After how many steps the reading stops, one after another; negative before the end.
         carriers: Into what each state is loaded.
         worlds: Ranks, and workers of each, that go on after each merge.
@@ -48,6 +52,8 @@ class Case:
     mode: Literal["direct", "plain", "stateful"] = "direct"
     workers: int = 0
     batch: int = 0
+    sampler: Literal["distributed", "blocks", "weighted"] = "distributed"
+    share: int = 10
     drop_last: bool = False
     start: str = "fork"
     prefetch: int = 2
@@ -102,7 +108,8 @@ def _frozen(value: Any) -> Any:
 def draw(number: int) -> Case:
     """Return the case of a number."""
     random = Random(number)
-    kind = random.choice(("objects", "shards", "shards", "streams", "streams"))
+    kinds = ("objects", "shards", "shards", "streams", "streams", *INDEXED)
+    kind = random.choice(kinds)
     plan = random.choices(PLANS, (4, 6, 5, 4, 2, 2))[0]
     rows = draw_rows(kind, random.randrange(LAYOUTS))
     case = Case(
@@ -116,8 +123,10 @@ def draw(number: int) -> Case:
         seed=random.randrange(5),
         buffer=random.choice((1, 2, 3, 8, 20)),
         on_error=random.choice(("raise", "skip", "none", "give", "give")),
-        run=random.choice((1, 1, 2, 3)) if kind == "objects" else 1,
+        run=random.choice((1, 1, 2, 3)) if kind in ("objects", "by index") else 1,
     )
+    if kind in ("by index", "chain"):
+        case = _with_sampler(case, random)
     case = _with_loader(_with_errors(case, random), random)
     return replace(_with_script(case, random), number=number)
 
@@ -134,6 +143,8 @@ def _row(kind: str, width: int, wrong: float, random: Random) -> Row:
     is_wrong = random.random() < wrong
     if kind == "objects":
         return Row(1, faults=(random.choice(FAULTS[-2:]) if is_wrong else "",))
+    if kind in INDEXED:
+        return _indexed_row(kind, random, is_wrong=is_wrong)
     formats = tuple(random.choice((*FORMATS, "ustar", "ustar")) for _ in range(width))
     count = max(random.choice((0, 1, 2, 3, 4, 5, 6, 8)), int(is_wrong))
     faults = [""] * width
@@ -141,6 +152,30 @@ def _row(kind: str, width: int, wrong: float, random: Random) -> Row:
         faults[random.randrange(width)] = random.choice(FAULTS)
         is_wrong = random.random() < 0.2
     return Row(count, formats, tuple(faults), random.randrange(count) if any(faults) else 0)
+
+
+def _indexed_row(kind: str, random: Random, *, is_wrong: bool) -> Row:
+    """Return a shard that can be indexed, and may vanish then; now and then one of some hundred."""
+    formats = (random.choice(("ustar", "pax", "gnu")),)
+    if is_wrong:
+        return Row(random.randint(1, 5), formats, ("vanishing",))
+    # From 512 samples on those that are dealt together are several.
+    count = 600 if random.random() < 0.015 else random.choice((0, 1, 2, 4, 8))
+    return Row(count, formats, is_apart=kind != "dealt" and random.random() < 0.2)
+
+
+def _with_sampler(case: Case, random: Random) -> Case:
+    """Choose what is read by index, and make the plan one that has a meaning there."""
+    plans = ("whole", "resume", "epochs") if case.kind == "by index" else ("whole", "resume")
+    plan = case.plan if case.plan in plans else "resume"
+    if case.kind == "chain":
+        return replace(case, plan=plan)
+    sampler = random.choices(("distributed", "blocks", "weighted"), (3, 5, 1))[0]
+    share = random.choice((10, 10, 7, 3)) if sampler != "blocks" else 10
+    # The weighted one draws other samples each time, and has no state of its own.
+    return replace(
+        case, plan="whole" if sampler == "weighted" else plan, sampler=sampler, share=share
+    )
 
 
 def _with_errors(case: Case, random: Random) -> Case:
@@ -165,12 +200,16 @@ def _with_loader(case: Case, random: Random) -> Case:
         world=min(case.world, 2),
         workers=workers,
         batch=random.choice((0, 1, 2, 3, 5)),
-        drop_last=case.plan in ("whole", "resume") and random.random() < 0.2,
+        drop_last=_may_drop_last(case) and random.random() < 0.2,
         start=random.choices(("fork", "forkserver", "spawn"), (200, 2, 1))[0],
         prefetch=random.choice((1, 2, 4)),
         is_persistent=bool(workers) and random.random() < 0.3,
         snapshot=random.choice((1, 1, 2, 4)) if case.plan in ("resume", "end") else 1,
     )
+
+
+def _may_drop_last(case: Case) -> bool:
+    return case.kind != "chain" and case.plan in ("whole", "resume")
 
 
 def _with_script(case: Case, random: Random) -> Case:

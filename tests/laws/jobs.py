@@ -31,12 +31,13 @@ class Session:
     Args:
         case: How it reads.
         dataset: What it reads.
+        sampler: Which samples, of a dataset that has them by index.
     """
 
-    def __init__(self, case: Case, dataset: Any) -> None:
+    def __init__(self, case: Case, dataset: Any, sampler: Any = None) -> None:
         self.dataset = dataset
         self._case = case
-        self._loader = self._loader_of(case, dataset)
+        self._loader = self._loader_of(case, dataset, sampler)
         self._iterator: Iterator[Any] | None = None
 
     def take(self, count: int | None = None) -> list[Step]:
@@ -78,8 +79,8 @@ class Session:
         self._iterator = self._loader = None
 
     @staticmethod
-    def _loader_of(case: Case, dataset: Any) -> Any:
-        if case.mode == "direct":
+    def _loader_of(case: Case, dataset: Any, sampler: Any) -> Any:
+        if case.mode == "direct" and sampler is None:
             return None
         options: dict[str, Any] = {}
         if case.workers:
@@ -96,6 +97,7 @@ class Session:
             collate_fn=list if case.batch else None,
             drop_last=case.drop_last and bool(case.batch),
             num_workers=case.workers,
+            sampler=sampler,
             **options,
         )
 
@@ -146,5 +148,5 @@ def lanes_of(ranks: list[list[Step]], workers: int) -> Lanes:
 
 
 def _step(case: Case, found: Any) -> Step:
-    is_batch = case.mode != "direct" and case.batch
+    is_batch = case.batch and (case.mode != "direct" or case.kind == "by index")
     return tuple((worker, sample) for worker, sample in (found if is_batch else [found]))

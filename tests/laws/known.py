@@ -8,6 +8,17 @@ from laws.shards import Row
 __all__ = ["KNOWN"]
 
 KNOWN: dict[str, Case] = {
+    "blocks of shards in a loader with workers": Case(
+        kind="by index",
+        rows=(Row(5), Row(2)),
+        shuffle=True,
+        mode="stateful",
+        workers=1,
+        batch=3,
+        sampler="blocks",
+        plan="epochs",
+        epochs=(0, 1),
+    ),
     "a stop near the end, with drop": Case(
         rows=(
             Row(5),

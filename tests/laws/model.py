@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from laws.adapters import ADAPTERS
 from laws.cases import Case
 from laws.jobs import Lanes
 from laws.shards import base, readable, replaced, samples_of
@@ -115,6 +116,12 @@ class Model:
         law("a", found == expected, text)
         strange = [one for lane in lanes.values() for one in lane if not self.is_known(one)]
         law("g", not strange, f"nobody had to stand in for {strange}")
+
+    def failures_of(self, lane: Iterable[str]) -> set[Any]:
+        """Return what a lane cannot read, each as often as it is counted: rows, or samples."""
+        if not ADAPTERS[self.case.kind].counts_samples:
+            return self.rows_of(lane)
+        return {base(sample) for sample in lane if int(base(sample)[:2]) in self.broken}
 
     def rows_of(self, lane: Iterable[str]) -> set[int]:
         """Return the broken rows that a lane reads, of those that have samples."""

@@ -8,7 +8,9 @@ from typing import Any
 
 from aisdatapipes.errors import BadArchiveError, StateMismatchError
 from laws.adapters import ADAPTERS
+from laws.by_index import check_by_index
 from laws.cases import Case
+from laws.chains import check_chain
 from laws.elastic import read_elastic
 from laws.failures import check_busy, check_raises
 from laws.jobs import Job, Session, Step, carried
@@ -28,7 +30,9 @@ def check(case: Case, store: Store, faults: FaultProxy) -> None:
         LawBrokenError: One of them does not hold.
     """
     try:
-        if case.plan == "busy":
+        if case.kind in OF_SAMPLES:
+            OF_SAMPLES[case.kind](case, store)
+        elif case.plan == "busy":
             check_busy(case, store, faults)
         elif case.on_error == "raise" and not case.is_whole:
             check_raises(case, store)
@@ -43,6 +47,8 @@ def check(case: Case, store: Store, faults: FaultProxy) -> None:
 
 def _is_lawful(case: Case, store: Store, error: BaseException) -> bool:
     """Whether equal steps cannot be: all would be dropped, or nothing is there to be repeated."""
+    if case.kind in OF_SAMPLES:
+        return False
     if isinstance(error, BadArchiveError):
         return case.uneven != "keep" and not case.is_whole and not Model(case).certain
     if case.uneven != "drop" or not isinstance(error, ValueError) or "too few" not in str(error):
@@ -192,3 +198,5 @@ PLANS: dict[str, Callable[[Case, Store], None]] = {
     "epochs": _epochs,
     "end": _end,
 }
+
+OF_SAMPLES = {"by index": check_by_index, "chain": check_chain}

@@ -33,12 +33,14 @@ class Row:
         formats: Of the shard in each stream: a key of `FORMATS`.
         faults: What is wrong with the shard in each stream: one of `FAULTS`, empty for nothing.
         cut: Before which sample cut shards are cut.
+        is_apart: Whether the members of a sample are apart, for readers that have an index.
     """
 
     count: int
     formats: tuple[str, ...] = ("ustar",)
     faults: tuple[str, ...] = ("",)
     cut: int = 0
+    is_apart: bool = False
 
     @property
     def is_broken(self) -> bool:
@@ -101,10 +103,12 @@ def shard_content(
     folder = _LONG_FOLDER if shard_format in ("pax", "gnu") else "d"
     ends = ("a", "b") if is_sample else ("x",)
     mark = _REPLACED if is_replacement else ""
+    files = [(sample, end) for sample in samples_of(number, row) for end in ends]
+    if row.is_apart:
+        files.sort(key=lambda file: ends.index(file[1]))
     members = [
         member(f"{folder}/{sample}.{end}", f"{mark}{stream}|{sample}".encode())
-        for sample in samples_of(number, row)
-        for end in ends
+        for sample, end in files
     ]
     archive = pack(members, FORMATS[shard_format])
     if shard_format == "gzip" and fault in CUTS:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from aistore.sdk import Bucket
 
-from aisdatapipes import Manifest
+from aisdatapipes import Manifest, ShardIndex
 from conftest import PutObject
 from laws.cases import Case
 from laws.shards import shard_content
@@ -37,6 +37,7 @@ class Layout:
     fleeting: dict[str, str]
     gone: set[str] = field(default_factory=set)
     manifests: dict[bool, Manifest] = field(default_factory=dict)
+    index: ShardIndex | None = None
 
 
 class Store:
@@ -81,6 +82,14 @@ class Store:
                 else Manifest.from_urls(self.urls(names))
             )
         return layout.manifests[is_listed]
+
+    def index(self, layout: Layout) -> ShardIndex:
+        """Return where the samples are, in the shards that are there and in those that vanish."""
+        if layout.index is None:
+            manifest = self.manifest(layout, is_listed=True)
+            self._restore(layout)
+            layout.index = ShardIndex.build(manifest=manifest)
+        return layout.index
 
     def made(self, layout: Layout, make: Callable[[], T], *, is_listing: bool) -> T:
         """Make a dataset while the shards that vanish are there, and let them vanish then.
@@ -132,7 +141,7 @@ class Store:
         row = case.rows[number]
         if case.kind == "objects":
             return f"{'R:' if is_replacement else ''}{number:02d}-0".encode()
-        is_sample = case.kind == "shards"
+        is_sample = case.kind != "streams"
         return shard_content(
             number, row, stream, is_sample=is_sample, is_replacement=is_replacement
         )
