@@ -94,3 +94,19 @@ def test_empty_folders_in_a_group(ais_bucket: Bucket, ais_cluster: LocalCluster)
         ais_bucket.object(gone).delete()
     left = [name for name in names if not name.startswith("21/")]
     assert names_of(ais_bucket, ais_cluster, "", 30) == left
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_page_of_a_level_loses_what_is_beside_a_folder(
+    ais_bucket: Bucket, ais_cluster: LocalCluster, seed: int
+) -> None:
+    """AIStore has ``m/`` before ``m-1`` and ``m.txt``, and looks for the next page behind it."""
+    chance = random.Random(seed)
+    parts = [stem + end for stem in ("a", "m", "m-", "n") for end in ("", "-", "-1", ".txt", "!")]
+    tops = {chance.choice(parts) + chance.choice(["", "1", "-"]) for _ in range(80)}
+    names = sorted(f"{top}/x" if chance.random() < 0.4 else top for top in tops)
+    store = Store(ais_cluster.endpoint)
+    store.put_all(ais_bucket.name, ((name, b"") for name in names))
+    for page_size in (1, 16, 19, 30):
+        found = names_of(ais_bucket, ais_cluster, "", page_size)
+        assert found == names, page_size

@@ -15,7 +15,7 @@ from aisdatapipes.urls import ParsedURL
 
 __all__ = ["PagedListing"]
 
-_BEFORE_SLASH = " !\"#$%&'()*+,-."  # the printable characters that are
+_LEAST_LEVEL_PAGE = 16  # names, of which some may have to come again
 
 
 @dataclass(frozen=True)
@@ -114,17 +114,33 @@ class PagedListing:
     def _level(self, prefix: str) -> Iterator[LevelPage]:
         """Yield what is right under a folder, or of that what begins with a prefix.
 
-        By pages as large as they may be: a folder at the end of one hides others as well, and
-        comes again. What it may hide is requested by name.
+        Of a page that cuts a folder off from the names beside it, the end is left out, and the
+        listing begins anew behind the rest: there AIStore has yet to give all that is behind it.
+        Each target may have gone beyond that by as many folders as a name begins with, no more.
         """
-        folders: set[str] = set()
-        for page in self.pages(prefix, page_size=0, flags=[ListObjectFlag.NO_RECURSION]):
-            entries = [entry for entry in page.entries if entry.n not in folders]
-            yield LevelPage(prefix, entries, not page.continuation_token)
-            folders.update(entry.n for entry in page.entries if entry.n.endswith("/"))
-            last = page.entries[-1].n if page.entries and page.continuation_token else ""
-            for mark in _BEFORE_SLASH if last.endswith("/") else "":
-                yield from self._level(f"{last[:-1]}{mark}")
+        start = prefix.rfind("/") + 1
+        size = self.page_size and max(self.page_size, _LEAST_LEVEL_PAGE)
+        message = self._message(prefix, "", size, [ListObjectFlag.NO_RECURSION])
+        while True:
+            page = request_page(self.bucket, self.url, self.endpoint, message)
+            entries, last = page.entries, page.continuation_token
+            message.uuid = page.uuid
+            if last and self._is_beside_folder(last, start):
+                most = max(len(_prefixes(entry.n, start)) for entry in entries)
+                entries, message.uuid = entries[: -most - 1], ""
+                if not entries:
+                    message.page_size *= 2
+                    continue
+            yield LevelPage(prefix, entries, not last)
+            if not last:
+                return
+            message.continuation_token = entries[-1].n
+
+    def _is_beside_folder(self, name: str, start: int) -> bool:
+        """Whether a name of a level is a folder's, or one of those that AIStore has behind it."""
+        return name.endswith("/") or any(
+            next(self.pages(f"{prefix}/", page_size=1)).entries for prefix in _prefixes(name, start)
+        )
 
     def pages(
         self,
@@ -135,7 +151,19 @@ class PagedListing:
     ) -> Iterator[BucketList]:
         """Yield the pages themselves, as AIStore has them."""
         # Not the SDK's iterator: it fails on an empty page that is not the last.
-        message = ListObjectsMsg(
+        message = self._message(prefix, start_after, page_size, flags)
+        while True:
+            page = request_page(self.bucket, self.url, self.endpoint, message)
+            yield page
+            if not page.continuation_token:
+                return
+            message.uuid, message.start_after = page.uuid, ""
+            message.continuation_token = page.continuation_token
+
+    def _message(
+        self, prefix: str, start_after: str, page_size: int | None, flags: Sequence[ListObjectFlag]
+    ) -> ListObjectsMsg:
+        return ListObjectsMsg(
             prefix=prefix,
             page_size=self.page_size if page_size is None else page_size,
             uuid="",
@@ -145,13 +173,11 @@ class PagedListing:
             target="",
             start_after=start_after,
         )
-        while True:
-            page = request_page(self.bucket, self.url, self.endpoint, message)
-            yield page
-            if not page.continuation_token:
-                return
-            message.uuid, message.start_after = page.uuid, ""
-            message.continuation_token = page.continuation_token
+
+
+def _prefixes(name: str, start: int) -> list[str]:
+    """Return what folders would be called that AIStore has before a name, against their order."""
+    return [name[:at] for at in range(start + 1, len(name)) if name[at] < "/"]
 
 
 def _behind(level: LevelPage, first: bytes) -> LevelPage:
