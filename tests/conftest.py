@@ -31,11 +31,13 @@ KEPT = [f"{number:02d}" for number in range(12)]
 """The objects in the buckets of `authn_cluster`; each holds its own name."""
 
 
-@pytest.fixture(autouse=True)
-def _no_workers_left() -> Iterator[None]:
-    """No test waits for the workers of loaders that another one has left."""
-    yield
-    end_workers()
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Let no test wait for the workers of loaders that another one has left."""
+    try:
+        return (yield)
+    finally:
+        end_workers()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from aisdatapipes import AISShardReader, errors
 from conftest import PutObject
+from support.loaders import end_workers
 from support.tars import shard
 
 pytestmark = [
@@ -73,6 +74,7 @@ def test_dropping_ranks_go_on_as_they_began(
             resumed = loader(rank)
             resumed.load_state_dict(stopped.state_dict())
             assert head + list(resumed) == whole[rank], f"rank {rank} stopped after step {stop}"
+            end_workers()
 
 
 @pytest.mark.parametrize("uneven", ["pad", "drop"])
