@@ -20,7 +20,7 @@ from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 from support.fault_rules import Latency
 from support.faults import FaultProxy
-from support.processes import heed_interrupts
+from support.processes import forked_command, heed_interrupts
 
 FILES = {
     "a b/x y.txt": b"one\n",
@@ -40,15 +40,8 @@ def run(ais_cluster: LocalCluster, tmp_path: Path) -> Run:
     def run(
         *arguments: str, code: int = 0, endpoint: str = "", **options: str
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "aisdatapipes", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "AIS_ENDPOINT": endpoint or ais_cluster.endpoint, **options},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        variables = {"AIS_ENDPOINT": endpoint or ais_cluster.endpoint, **options}
+        done = forked_command(arguments, tmp_path, variables)
         assert done.returncode == code, done
         assert code == 0 or done.stderr.count("\n") == 1, done.stderr
         assert code != 0 or not done.stderr, done.stderr

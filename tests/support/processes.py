@@ -8,9 +8,14 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from aisdatapipes.cli import main
 
 
 def is_alive(pid: int) -> bool:
@@ -81,3 +86,44 @@ def errors_of(code: str, warnings: str = "error") -> str:
         timeout=120,
     )
     return done.stderr or f"exit status {done.returncode}" * bool(done.returncode)
+
+
+def forked_command(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of the package in a child of this process, which has imported all already.
+
+    Args:
+        arguments: Those of the command line.
+        folder: Where to run.
+        environment: Variables that it has more.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = os.fork()
+        if not child:
+            _be_command(arguments, folder, environment, (out.fileno(), err.fileno()))
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        texts = [os.pread(file.fileno(), 2**24, 0).decode() for file in (out, err)]
+    return subprocess.CompletedProcess(arguments, code, *texts)
+
+
+def _be_command(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], files: tuple[int, int]
+) -> NoReturn:
+    code = 70
+    try:
+        for number, file in enumerate(files, 1):
+            os.dup2(file, number)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        os.chdir(folder)
+        os.environ.update(environment)
+        try:
+            code = main(arguments)
+        except SystemExit as end:  # of argparse
+            code = int(end.code or 0)
+        except Exception:  # noqa: BLE001 - as the interpreter would
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
