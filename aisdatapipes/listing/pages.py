@@ -72,8 +72,9 @@ def request_page(
             response = send()
             while attempts and not attempts.saw_page():
                 response = send()
-    except ClusterError:
-        _check_bucket(bucket, url, endpoint)
+    except ClusterError as error:
+        if error.status_code != HTTPStatus.BAD_REQUEST:  # that of a prefix, for one
+            _check_bucket(bucket, url, endpoint)
         raise
     try:
         return _decoded(response)
