@@ -238,6 +238,7 @@ class _Session(requests.Session):
         return self.verify is True and url.startswith("https:")
 
     def proxies_for(self, url: str) -> dict[str, str]:
+        """Return the HTTP proxies that the environment names for an address."""
         address = urlsplit(url)[:2]
         if address not in self._proxies:
             self._proxies[address] = get_environ_proxies(url)
