@@ -131,7 +131,7 @@ def test_a_listing_that_is_gone_with_its_bucket(
     for name in "abc":
         put_object(ais_bucket, name, b"")
     urls = list_urls(f"ais://{ais_bucket.name}/", faults.endpoint, Settings(page_size=10))
-    gone = Status(400, times=None, matches="GET /v1/buckets")
+    gone = Status(410, times=None, matches="GET /v1/buckets")
     with faults.rule(gone):
         with pytest.raises(errors.ClusterError, match="made by a rule"):
             list(urls)

@@ -126,15 +126,16 @@ class PagedListing:
             entries, last = page.entries, page.continuation_token
             message.uuid = page.uuid
             if last and self._is_beside_folder(last, start):
-                most = max(len(_prefixes(entry.n, start)) for entry in entries)
+                most = max((len(_prefixes(entry.n, start)) for entry in entries), default=0)
                 entries, message.uuid = entries[: -most - 1], ""
                 if not entries:
                     message.page_size *= 2
                     continue
+                last = entries[-1].n
             yield LevelPage(prefix, entries, not last)
             if not last:
                 return
-            message.continuation_token = entries[-1].n
+            message.continuation_token = last
 
     def _is_beside_folder(self, name: str, start: int) -> bool:
         """Whether a name of a level is a folder's, or one of those that AIStore has behind it."""
