@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import multiprocessing.util
 import socket
@@ -29,6 +30,12 @@ PutObject = Callable[[Bucket, str, bytes], None]
 
 KEPT = [f"{number:02d}" for number in range(12)]
 """The objects in the buckets of `authn_cluster`; each holds its own name."""
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported to no garbage collection: in every fork it would copy the memory."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
