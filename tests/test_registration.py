@@ -71,11 +71,15 @@ IMPORTS = [
     "[sys.modules.pop(name) for name in list(sys.modules) if name.startswith('aisdatapipes')];"
     "import aisdatapipes",
 ]
-WITH_TORCHDATA = [
-    "import aisdatapipes; import torchdata.datapipes.iter",
-    "import aisdatapipes; aisdatapipes.AISMapDataset; import torchdata.datapipes.iter",
+# torchdata tells every importer that its next release drops DataPipes.
+_TORCHDATA = (
     "import warnings; warnings.simplefilter('ignore');"
-    "import torchdata.datapipes.iter; import aisdatapipes",
+    "import torchdata.datapipes.iter; warnings.simplefilter('error');"
+)
+WITH_TORCHDATA = [
+    f"import aisdatapipes; {_TORCHDATA}",
+    f"import aisdatapipes; aisdatapipes.AISMapDataset; {_TORCHDATA}",
+    f"{_TORCHDATA} import aisdatapipes",
 ]
 
 
