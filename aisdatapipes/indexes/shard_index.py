@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable
 from functools import cached_property
 from itertools import zip_longest
-from pathlib import Path
 
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.settings import Settings
@@ -125,9 +124,7 @@ class ShardIndex(SampleTable):
             ShardIndexError: The file is no index, is cut, or was changed.
             FileNotFoundError: There is no such file.
         """
-        data = Path(path).read_bytes()
-        INDEX.check(data, repr(os.fspath(path)))
-        return cls(data)
+        return cls(INDEX.read(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file, at once or not at all; only this user can read it.

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from operator import index as as_index
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from aisdatapipes.client.settings import Settings
@@ -153,9 +152,7 @@ class Manifest:
             ManifestError: The file is no manifest, is cut, or was changed.
             FileNotFoundError: There is no such file.
         """
-        data = Path(path).read_bytes()
-        MANIFEST.check(data, repr(os.fspath(path)))
-        return cls(data)
+        return cls(MANIFEST.read(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the manifest to a file, at once or not at all; only this user can read it.

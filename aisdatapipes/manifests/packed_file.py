@@ -60,22 +60,21 @@ class PackedFormat:
         digested = [len(text).to_bytes(8, sys.byteorder), text, *parts]
         return b"".join([self.magic, digest_of(*digested).digest(), *digested])
 
-    def check(self, data: bytes, origin: str) -> None:
-        """Make sure that a file is one of these, as it was written.
-
-        Args:
-            data: The bytes of the file.
-            origin: What to call it in errors.
+    def read(self, path: str | os.PathLike[str]) -> bytes:
+        """Return the bytes of a file, if it is one of these, as it was written.
 
         Raises:
             AISPipeError: It is none, was cut, was changed, or is of another version or byte order.
+            FileNotFoundError: There is no such file.
         """
+        data, origin = Path(path).read_bytes(), repr(os.fspath(path))
         view = memoryview(data)
         if view[:_MAGIC_BYTES] != self.magic:
             raise self._refusal(origin, "is not one")
         if view[_MAGIC_BYTES:_DIGESTED] != digest_of(view[_DIGESTED:]).digest():
             raise self._refusal(origin, "was cut or changed after it was written")
         self.header_of(view, origin)
+        return data
 
     def header_of(
         self, view: memoryview, origin: str = "that was handed over"
