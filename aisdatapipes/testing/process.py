@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -125,7 +126,8 @@ class KeptProcess:
     def _signal(self, number: int) -> None:
         # The program and not its keeper, which has to see how this process ends.
         for pid in self.pids[1:]:
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # ended, and its keeper is about to
+                os.kill(pid, number)
 
     def _keeper_command(self) -> list[str]:
         # By path and isolated: `-m` would import the package, and torch with it.

@@ -29,6 +29,8 @@ R = TypeVar("R", bound=Rule)
 
 # Of one connection, so not passed on; the client and server here write their own.
 _HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+# Of the event loop, until what it accepted as the doors closed is a connection: three are enough.
+_TURNS = 10
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -141,7 +143,8 @@ class FaultProxy:
         finally:
             for site in list(runner.sites):
                 await site.stop()
-            await asyncio.sleep(0.01)  # what came as the doors closed is a connection by then
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             while server.connections:
                 for connection in server.connections:
                     _hang_up(connection.transport, is_reset=True)
