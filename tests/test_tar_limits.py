@@ -140,3 +140,11 @@ def test_maps_of_holes_that_make_no_sense(chunks: tuple[int, ...]) -> None:
     header = edited(sparse("gnu")[:512], {386: fields})
     with pytest.raises(errors.BadArchiveError, match="'holes'"):
         contents(header + sparse("gnu")[512:])
+
+
+@pytest.mark.parametrize("tar_format", ["pax 0.0", "pax 0.1", "pax 1.0"])
+def test_holes_of_all_files_make_no_sense(tar_format: str) -> None:
+    """A global header cannot say where files have holes: the file would come as it is stored."""
+    archive = sparse(tar_format)
+    with pytest.raises(errors.BadArchiveError, match="a global header that says where a file has"):
+        contents(edited(archive[:512], {156: b"g"}) + archive[512:])

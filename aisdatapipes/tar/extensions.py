@@ -22,10 +22,11 @@ MAX_EXTENSION_BYTES = 2**20
 
 PATH, LINK, MEMBER_SIZE = b"path", b"linkpath", b"size"
 _GLOBAL_KEYS = frozenset((PATH, LINK, MEMBER_SIZE))
+_SPARSE = b"GNU.sparse."
 _KEYS = _GLOBAL_KEYS | {
-    b"GNU.sparse." + key for key in (b"map", b"major", b"minor", b"name", b"realsize", b"size")
+    _SPARSE + key for key in (b"map", b"major", b"minor", b"name", b"realsize", b"size")
 }
-_CHUNK_KEYS = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+_CHUNK_KEYS = (_SPARSE + b"offset", _SPARSE + b"numbytes")
 _MAX_DIGITS = 20
 
 
@@ -55,13 +56,15 @@ def parse_extension(kind: bytes, content: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     chunks: list[bytes] = []
     for key, value in _records(content):
+        if kind == GLOBAL and key.startswith(_SPARSE):
+            raise ValueError("a global header that says where a file has holes")
         if key in known:
             found[key] = value
         elif key in _CHUNK_KEYS:
             chunks.append(value)
     if PATH in found:
         found[PATH] = found[PATH].rstrip(b"/")
-    if chunks and kind != GLOBAL:
+    if chunks:
         found.setdefault(b"GNU.sparse.map", b",".join(chunks))
     return found
 
