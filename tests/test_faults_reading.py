@@ -19,7 +19,7 @@ from aisdatapipes.datapipes import IterableWrapper
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
 from support.fault_edits import CorruptByte, DropEntry, EndEarly, SwapEntries
-from support.fault_rules import Cut, EmptyPage, Latency, Refuse, Reset, Rule, Stall, Status
+from support.fault_rules import Cut, Drip, EmptyPage, Latency, Refuse, Reset, Rule, Stall, Status
 from support.faults import FaultProxy
 
 SMALL = Settings(max_retries=2, first_backoff_s=0.005, max_backoff_s=0.02, read_timeout_s=0.4)
@@ -223,3 +223,11 @@ def test_listing_that_cannot_work(
         list(AISFileLister([bucket_url], url=faults.endpoint, settings=settings))
     assert type(caught.value) is error
     assert faults.endpoint in caught.value.message  # torch adds the pipe's to the text
+
+
+def test_a_batch_in_drops_is_left_for_its_objects(bucket_url: str, faults: FaultProxy) -> None:
+    """Never silent, and too slow all the same: what has come is kept, and the rest goes alone."""
+    with faults.rule(Drip(drop_bytes=900, seconds=0.35, times=None, matches=BATCHES)):
+        loaded = load(bucket_url, faults, replace(SMALL, read_timeout_s=5))
+    assert loaded == EXPECTED
+    assert 0 < faults.count("GET /v1/objects/.*[?&]pid=") < len(NAMES) - 2

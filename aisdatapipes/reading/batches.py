@@ -55,12 +55,15 @@ _STALLED_S = 5.0
 # For how long the next ones may be silent too, where one was: AIStore's targets talk to each other
 # over connections that they keep, and that the return of one of them has broken.
 _SILENCE_S = 120.0
-# From when on a piece of a batch is late, and for how long they may be late all together.
-_DROP_S = 1.0
-_DROPS_S = 10.0
+# What a batch may take: so long, and a second more for so many bytes.
+_SLOW_S = 10.0
+_SLOW_BYTES_PER_S = 100 * 2**10
+# What is taken at a time where it flows, some objects, and how long that may take.
+_PIECE_OBJECTS = 4
+_PIECE_BYTES = 64 * 2**10
+_FLOW_S = 0.05
 # How often this process looks whether others found them silent.
 _ASK_AGAIN_S = 0.5
-_PIECE_BYTES = 256 * 2**10
 
 _logger = logging.getLogger(__name__)
 
@@ -122,26 +125,29 @@ class BatchStream:
         increment("requests")
         with self._translated_errors():
             self._response = _send(requests, ranges, colocation)
-        self._has_begun = False
-        self._dropped_s = 0.0
+        self._piece_bytes = _PIECE_BYTES
+        self._flows = False
+        self._waited_s = 0.0
+        self._received_bytes = 0
         self._tar = TarReader(self, f"GetBatch at {self._endpoint}")
 
     def read(self, size: int) -> bytes:
         """Return the next bytes of the tar stream, for the reader of its entries."""
         began = time.monotonic()
         with self._translated_errors():
-            # At first what is there: the first object does not wait for the next ones.
-            read = self._response.read if self._has_begun else self._response.read1
-            piece = read(min(size, _PIECE_BYTES) if self._has_begun else size)
-            self._has_begun = True
-            self._check_pace(time.monotonic() - began)
+            # At first, and where it comes in drops, no object waits for the next ones.
+            if self._flows:
+                piece = self._response.read(min(size, self._piece_bytes))
+            else:
+                piece = self._response.read1(size)
+            waited_s = time.monotonic() - began
+            self._flows = waited_s < _FLOW_S
+            self._waited_s += waited_s
+            self._received_bytes += len(piece)
+            if self._waited_s > _SLOW_S + self._received_bytes / _SLOW_BYTES_PER_S:
+                # One after the other its objects are faster: they come from all targets at once.
+                raise ClusterTimeoutError(f"a batch at {self._endpoint} comes too slowly")
         return piece
-
-    def _check_pace(self, waited_s: float) -> None:
-        """Give up a batch that comes in drops, a second and more for each: its objects do not."""
-        self._dropped_s += waited_s if waited_s > _DROP_S else 0.0
-        if self._dropped_s > _DROPS_S:
-            raise ClusterTimeoutError(f"a batch at {self._endpoint} comes too slowly")
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
@@ -168,6 +174,7 @@ class BatchStream:
         except (BadArchiveError, CutArchiveError) as error:
             raise IncompleteReadError(str(error)) from None
         if member is not None and member.name == due:
+            self._piece_bytes = max(_PIECE_BYTES, _PIECE_OBJECTS * member.size)
             return member.size
         if member is not None and member.name == _MISSING + due:
             raise ObjectNotFoundError(f"no object {due!r} at {self._endpoint}")

@@ -220,6 +220,29 @@ class Latency(Stall):
 
 
 @dataclass(frozen=True, eq=False)
+class Drip(Rule):
+    """Send the body a few bytes at a time.
+
+    Args:
+        drop_bytes: How many.
+        seconds: The pause before each of them.
+    """
+
+    drop_bytes: int
+    seconds: float
+
+    @override
+    async def body(self, chunks: AsyncIterator[bytes], take: Take) -> AsyncIterator[bytes]:
+        drips = take()
+        async for chunk in chunks:
+            for at in range(0, len(chunk), self.drop_bytes) if drips else ():
+                await asyncio.sleep(self.seconds)
+                yield chunk[at : at + self.drop_bytes]
+            if not drips:
+                yield chunk
+
+
+@dataclass(frozen=True, eq=False)
 class Meanwhile(_Interruption):
     """Let something else happen, and wait a moment for it, not for its end.
 
