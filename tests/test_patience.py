@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -310,6 +310,31 @@ def test_a_silent_batch_is_part_of_the_outage(
         assert len(list(pipe)) == len(urls) - 1
     assert pipe.skipped_urls() == urls[7:8]
     assert 6 <= time.monotonic() - began < 10  # of which the batch has 5
+
+
+def test_an_outage_may_be_long_where_waiting_is_worth_it(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
+) -> None:
+    """Objects that move for hours are late now and then; what never comes has its deadline."""
+    for name in NAMES:
+        put_object(ais_bucket, name, name.encode())
+    urls = [f"ais://{ais_bucket.name}/{name}" for name in NAMES]
+    settings = Settings(outage_deadline_s=2, max_retries=1, max_backoff_s=0.5)
+    options = dict[str, Any](on_error="skip", max_batch=1, concurrency=2, settings=settings)
+    pipe = AISFileLoader(urls, faults.endpoint, **options)
+    assert len(list(pipe)) == len(urls)
+    outage, lost = (
+        Status(503, times=None, matches="health"),
+        Status(404, times=None, matches="objects/.*/2[0-3].*pid="),
+    )
+    late = [Status(404, times=4, matches=f"objects/.*/{name}.*pid=") for name in NAMES[:10]]
+    with ExitStack() as rules:
+        for rule in [outage, lost, *late]:
+            rules.enter_context(faults.rule(rule))
+        began = time.monotonic()
+        assert [url for url, _ in pipe] == urls[:20]
+        assert time.monotonic() - began > 4  # more than one deadline, and that of what is lost
+    assert pipe.skipped_urls() == urls[20:]
 
 
 def test_a_pickle_keeps_addresses_and_no_nodes() -> None:

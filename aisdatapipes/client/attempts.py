@@ -34,6 +34,12 @@ class Attempts:
         self._failures = 0
         self._was_whole = False
 
+    def succeeded(self) -> None:
+        """Take note that there is a good answer."""
+        self._patience.saw_answer()
+        if self._is_waiting:
+            self._patience.outage.was_worth_waiting()
+
     def failed(self, *, is_refused: bool) -> bool:
         """Take note that the last attempt failed, and wait as long as it needs.
 
@@ -115,13 +121,10 @@ class Attempts:
         return self._again_after(pause_s if retries_left > 0 else 0)
 
     def _is_in_time(self, pause_s: float, problem: str) -> bool:
-        now = time.monotonic()
         if self._waits_since is None:
-            self._waits_since = now
+            self._waits_since = time.monotonic()
         self._is_waiting = True
-        deadline_s = self._patience.settings.outage_deadline_s
-        is_in_time = now + pause_s - self._waits_since < deadline_s
-        return self._patience.outage.is_worth_waiting(problem) and is_in_time
+        return self._patience.outage.is_worth_waiting(problem, self._waits_since, pause_s)
 
     def _again_after(self, pause_s: float) -> bool:
         if pause_s:

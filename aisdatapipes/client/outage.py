@@ -29,11 +29,12 @@ class Outage:
     """The outage of one cluster, if there is one; threads share it.
 
     It begins when a request has to wait, and ends when the cluster is found whole. Requests that
-    come after its deadline do not wait.
+    come after its deadline do not wait. That counts from the last time that waiting was worth it:
+    objects may move for hours, and meanwhile a request fails now and then, and then does not.
 
     Args:
         endpoint: Address of the cluster, for the log.
-        deadline_s: For how long requests wait, counted from its beginning.
+        deadline_s: For how long requests wait in vain.
     """
 
     def __init__(self, endpoint: str, deadline_s: float) -> None:
@@ -41,6 +42,7 @@ class Outage:
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
         self._began: float | None = None
+        self._in_vain_since: float | None = None
         self._last_seen = 0.0
         self._silence = _Silence(float("-inf"), float("-inf"))
 
@@ -49,18 +51,21 @@ class Outage:
         """Whether there is one, as far as anyone knows."""
         return self._began is not None
 
-    def is_worth_waiting(self, problem: str) -> bool:
+    def is_worth_waiting(self, problem: str, since: float, pause_s: float) -> bool:
         """Take note that the cluster is not whole, and return whether it may be again in time.
 
         Args:
             problem: What is wrong with it, for the log.
+            since: Since when the request waits.
+            pause_s: For how long it would wait now.
         """
         with self._lock:
             now = time.monotonic()
+            is_recent = now - self._silence.ended < _SUSPICION_S
+            begins = self._silence.began if is_recent else now
             # Where nobody looked for so long, it may have been whole in between.
             if self._began is None or now - self._last_seen > self._deadline_s:
-                is_recent = now - self._silence.ended < _SUSPICION_S
-                self._began = self._silence.began if is_recent else now
+                self._began, self._in_vain_since = begins, None
                 _logger.warning(
                     "cluster at %s: %s; requests wait for it, up to %g s (outage_deadline_s)",
                     self._endpoint,
@@ -68,7 +73,16 @@ class Outage:
                     self._deadline_s,
                 )
             self._last_seen = now
-            return now - self._began < self._deadline_s
+            if self._in_vain_since is None or now + pause_s - since >= self._deadline_s:
+                self._in_vain_since = min(begins, since)
+            return now + pause_s - self._in_vain_since < self._deadline_s
+
+    def was_worth_waiting(self) -> None:
+        """Take note that a request that had to wait has its answer, unless others gave up."""
+        with self._lock:
+            since = self._in_vain_since
+            if since is not None and time.monotonic() - since < self._deadline_s:
+                self._in_vain_since = None
 
     def suspect(self, since: float) -> None:
         """Take note that nothing came since then; if there is an outage, it has lasted as long."""

@@ -10,8 +10,9 @@ What holds:
 * A failure is believed only if the cluster was found whole *before* the request was sent: the
   last answer of a bad moment, seen when all is well again, does not count. So what is missing in
   a healthy cluster costs an inspection and one more request, and for a second then only itself.
-* An outage has one beginning, whichever requests run into it. Those that come after its
-  deadline fail at once, so that to skip what cannot be reached does not take minutes for each.
+* An outage has one beginning, whichever requests run into it, and its deadline counts from the
+  last time that waiting was worth it. Requests that come after it fail at once, so that to skip
+  what cannot be reached does not take minutes for each.
 * As long as nothing fails, only the map is asked for: once in a process, and with each page of a
   listing, which a target that leaves makes shorter without an error.
 """

@@ -140,7 +140,7 @@ class _Session(requests.Session):
             outcome = self._attempt(method, address + path, *args, **options)
             verdict = judge(method, outcome, options.get("data"))
             if verdict == "answered":
-                self.patience.saw_answer()
+                attempts.succeeded()
             elif verdict != "final":
                 if is_from(address, outcome):
                     self.patience.fail_over(address)
