@@ -44,18 +44,27 @@ def by_tarfile(archive: bytes) -> Found:
         return [(path, stream.read()) for path, stream in pipe]
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         files = [(info.name, tar.extractfile(info)) for info in tar if info.isfile()]
-        return [(os.path.normpath(f"{URL}/{name}"), file.read()) for name, file in files if file]
+        return [
+            (os.path.normpath(os.path.join(URL, name)), file.read())  # noqa: PTH118 - of a URL
+            for name, file in files
+            if file
+        ]
 
 
 def packed(members: list[tuple[str, bytes, bytes]], tar_format: int) -> bytes:
     """Return a tar of names, kinds and contents; what is no file has none."""
     return pack(
         [
-            member(name, b"" if kind in KINDS[3:] + LINKS else content, type=kind, linkname="to")
+            member(name, content if holds(name, kind) else b"", type=kind, linkname="to")
             for name, kind, content in members
         ],
         tar_format,
     )
+
+
+def holds(name: str, kind: bytes) -> bool:
+    """Whether it is a file; of the oldest kind, one whose name ends in a slash is a folder."""
+    return kind in KINDS[:3] and not (kind == tarfile.AREGTYPE and name.endswith("/"))
 
 
 @given(MEMBERS, st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]), st.booleans())
