@@ -135,6 +135,7 @@ def test_providers_and_their_aliases(schemes: tuple[str, ...], provider: str) ->
         "http://localhost:8080/v1/objects/b/o?provider=ais&archpath=x",
         "http://localhost:8080/v1/objects/b/o?provider=nope",
         "http://user:secret@localhost:8080/v1/objects/b/o",
+        "http://localhost:8080?user:secret@",
         None,
         b"ais://b/o",
     ],
