@@ -145,3 +145,14 @@ def test_a_long_name_that_is_gone_is_not_cut_to_that_in_the_header() -> None:
     assert len(list(TarReader(io.BytesIO(archive)).files())) == 1
     with pytest.raises(BadArchiveError, match="a long name that is empty"):
         list(TarReader(io.BytesIO(damaged)).files())
+
+
+@pytest.mark.parametrize("length", [90, 120])
+def test_a_long_name_needs_no_zero_at_its_end(length: int) -> None:
+    """Some programs write none; then it ends where the zeros behind it begin."""
+    header = edited(
+        tarfile.TarInfo("d" * 600).tobuf(tarfile.GNU_FORMAT)[:512], {124: b"%011o" % length}
+    )
+    long_name = header + b"d" * length + bytes(512 - length)
+    archive = long_name + tarfile.TarInfo("cut").tobuf() + bytes(1024)
+    assert [name for name, _, _ in TarReader(io.BytesIO(archive)).files()] == ["d" * length]

@@ -38,7 +38,7 @@ def parse_extension(kind: bytes, content: bytes) -> dict[bytes, bytes]:
 
     Args:
         kind: Of its header.
-        content: What is behind the header.
+        content: What is behind the header, in whole blocks: up to a zero.
 
     Raises:
         ValueError: It is not sound.

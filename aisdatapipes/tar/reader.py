@@ -219,7 +219,7 @@ class TarReader:
                 f"an extended header of {size:,} bytes, more than the {MAX_EXTENSION_BYTES:,} "
                 "that are read"
             )
-        content = self._buffer.take(size + -size % BLOCK_BYTES)[:size]
+        content = self._buffer.take(size + -size % BLOCK_BYTES)  # zeros behind it, as for tarfile
         with self._translated_errors():
             found = parse_extension(kind, content)
         if kind == GLOBAL:
