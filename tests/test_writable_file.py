@@ -20,7 +20,8 @@ from fsspec.core import OpenFile
 
 from aisdatapipes import errors
 from aisdatapipes.client import connection
-from aisdatapipes.filesystem.writable_file import WritableFile, WritableText, part_bytes
+from aisdatapipes.filesystem.parts import part_bytes
+from aisdatapipes.filesystem.writable_file import WritableFile, WritableText
 from conftest import PutObject
 from support.processes import becomes
 from support.writing import content_of, request_of, uploads_in

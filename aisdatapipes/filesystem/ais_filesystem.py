@@ -15,8 +15,9 @@ from aisdatapipes.filesystem.changes import Changes
 from aisdatapipes.filesystem.compressed_file import CompressedFile
 from aisdatapipes.filesystem.contents import Contents
 from aisdatapipes.filesystem.instances import Token, public_options
+from aisdatapipes.filesystem.parts import BLOCK_BYTES
 from aisdatapipes.filesystem.uploads import Uploads
-from aisdatapipes.filesystem.writable_file import BLOCK_BYTES, WritableText
+from aisdatapipes.filesystem.writable_file import WritableText
 from aisdatapipes.metrics.counters import SharedCounters
 
 __all__ = ["AISFileSystem"]

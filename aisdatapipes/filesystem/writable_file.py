@@ -4,9 +4,9 @@ A file that is not closed in good order leaves nothing: after an exception in it
 is dropped, or at the end of the process. That needs care, as Python and libraries close files on
 all of these ways too, and never say why:
 
-- ``with`` of the file itself tells of the exception. ``fsspec.open``, pyarrow's writers and many
-  others only call `close` from their own ``__exit__``. So `close` looks for an exception that was
-  not there when the file was opened, and for a ``with`` block that is being left because of it.
+- ``with`` of the file itself tells of the exception. Others call `close` from an ``__exit__`` of
+  theirs. So `close` looks for an exception that was not there when the file was opened, and for a
+  ``with`` block that is being left because of it (`leaving`).
 - A `close` that stands in ``except`` or ``finally``, and not at the end of a ``with``, is what
   somebody has written there on purpose: it makes the object, of what was written until then, as
   with any other file. Who does not want that calls `discard`.
@@ -16,42 +16,26 @@ all of these ways too, and never say why:
 
 from __future__ import annotations
 
-import dis
 import io
 import logging
 import os
 import sys
 from enum import Enum, auto
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from aisdatapipes.errors import AlreadyExistsError, IncompleteWriteError
+from aisdatapipes.filesystem.leaving import is_left_by_exception
+from aisdatapipes.filesystem.parts import BLOCK_BYTES, Parts
 from aisdatapipes.reading.request import ObjectRequest
-from aisdatapipes.writing.abandoned import UPLOADS
-from aisdatapipes.writing.put import put_object
 from aisdatapipes.writing.stored import is_there
-from aisdatapipes.writing.upload import ObjectUpload
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as ReadableBuffer
 
-__all__ = ["BLOCK_BYTES", "AllOrNothing", "WritableFile", "WritableText", "part_bytes"]
+__all__ = ["AllOrNothing", "WritableFile", "WritableText"]
 
 _logger = logging.getLogger(__name__)
-
-BLOCK_BYTES = 8 * 2**20
-
-# Parts are as large as a block, until there are so many that the rest has to go into larger ones:
-# 9,999 hold more than 10 TB.
-_EQUAL_PARTS = 1_000
-_PARTS_PER_STEP = 33
-_CLOUD_PART_BYTES = 5 * 2**20
-"""What S3 and its like want of every part but the last."""
-
-_WITH_EXCEPT_START = dis.opmap["WITH_EXCEPT_START"]
-# No further behind it, with ``async with``, is what waits: YIELD_FROM, SEND, YIELD_VALUE or RESUME.
-# With a plain ``with`` nothing that calls is as near.
-_AWAITING_BYTES = 12
 
 
 class _State(Enum):
@@ -87,8 +71,7 @@ class AllOrNothing:
 class WritableFile(AllOrNothing, io.BufferedIOBase):
     """An object that is being written. One thread uses it, in one process.
 
-    What fits into a block is sent when the file is closed, more of it while it is written; one
-    block is in memory, and the one before while it is being sent.
+    What fits into a block is sent when the file is closed, more of it while it is written.
 
     Args:
         request: The object.
@@ -129,8 +112,7 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
         path: str = "",
         mode: str = "wb",
     ) -> None:
-        if block_size < 1:
-            raise ValueError(f"block_size is {block_size}, it must be positive")
+        self._parts = Parts(request, block_size)
         self.fs, self.path, self.mode = fs, path, mode
         self.name = path or request.url.name
         self.blocksize, self.autocommit = block_size, autocommit
@@ -138,11 +120,6 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
         self._must_be_new = must_be_new
         self._opened_during = sys.exc_info()[1]
         self._process = os.getpid()
-        self._block, self._other_block = bytearray(), bytearray()
-        self._filled = 0
-        self._size = 0
-        self._parts = 0
-        self._upload: ObjectUpload | None = None
         self._is_dropped = False
         self._state = _State.OPEN
         self.write(content)
@@ -159,7 +136,7 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
     def tell(self) -> int:
         """Return how many bytes were written."""
         self._check_open()
-        return self._size
+        return self._parts.size
 
     def flush(self) -> None:
         """Do nothing: an object is there when it is whole."""
@@ -174,13 +151,12 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
         """
         self._check_open()
         self._check_usable()
-        view = _bytes_of(data)
+        view = memoryview(data)
         try:
-            self._take(view)
+            return self._parts.add(view)
         except BaseException:
             self._state = _State.BROKEN
             raise
-        return view.nbytes
 
     def close(self) -> None:
         """Make the object, or with ``autocommit=False`` send all that it needs.
@@ -202,7 +178,7 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
             return
         try:
             self._check_usable()
-            self._send_rest()
+            self._parts.send_rest(as_part=not self.autocommit)
             if self.autocommit:
                 self.commit()
         except BaseException:
@@ -222,11 +198,7 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
         if self._state is _State.COMMITTED:
             return
         self.prepare()
-        if self._upload is None:
-            put_object(self._request, memoryview(self._block)[: self._filled], self._filled)
-        else:
-            self._upload.commit()
-            UPLOADS.get().remove(self._upload)
+        self._parts.commit()
         self._end(_State.COMMITTED)
 
     def discard(self) -> None:
@@ -234,9 +206,7 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
         if self._state in (_State.COMMITTED, _State.DISCARDED):
             return
         try:
-            if self._upload is not None:
-                self._upload.abort()
-                UPLOADS.get().remove(self._upload)
+            self._parts.abort()
         finally:
             self._end(_State.DISCARDED)
 
@@ -245,8 +215,7 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
         if self._state in (_State.COMMITTED, _State.DISCARDED):
             return
         _logger.warning("%s was dropped without being closed: nothing was written", self.label)
-        if self._upload is not None and os.getpid() == self._process:
-            UPLOADS.get().abandon(self._upload)
+        self._parts.abandon(is_own=os.getpid() == self._process)
         self._end(_State.DISCARDED)
 
     def prepare(self) -> None:
@@ -258,60 +227,12 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
             ValueError: It was discarded.
         """
         self._check_usable()
-        self._send_rest()
+        self._parts.send_rest(as_part=not self.autocommit)
         if self._must_be_new and is_there(self._request):
             raise AlreadyExistsError(
                 f"{self.label} is there already: write under another name, or open it with mode "
                 "'wb' to replace it"
             )
-
-    def _take(self, view: memoryview) -> None:
-        is_constant = isinstance(view.obj, bytes)
-        while view:
-            block_bytes = self._block_bytes()
-            if self._filled == block_bytes:
-                self._send_block()
-            elif is_constant and not self._filled and view.nbytes > block_bytes:
-                self._send(view[:block_bytes])
-                self._size += block_bytes
-                view = view[block_bytes:]
-            else:
-                piece = view[: block_bytes - self._filled]
-                self._fill(piece)
-                view = view[piece.nbytes :]
-
-    def _fill(self, piece: memoryview) -> None:
-        """Put a piece into the block, over what was there when it was used before."""
-        begin, self._filled = self._filled, self._filled + piece.nbytes
-        self._block[begin : self._filled] = piece
-        self._size += piece.nbytes
-
-    def _block_bytes(self) -> int:
-        is_cloud = self._request.url.provider != "ais"
-        least = max(self.blocksize, _CLOUD_PART_BYTES) if is_cloud else self.blocksize
-        return part_bytes(self._parts + 1, least)
-
-    def _send_block(self) -> None:
-        self._send(memoryview(self._block)[: self._filled])
-        # The part before has been sent by now, from the other block.
-        self._block, self._other_block = self._other_block, self._block
-        self._filled = 0
-        if len(self._block) != self._block_bytes():
-            self._block = bytearray()  # as it can grow only where nobody looks at it
-
-    def _send(self, part: memoryview) -> None:
-        if self._upload is None:
-            self._upload = ObjectUpload(self._request)
-            UPLOADS.get().add(self._upload)
-        self._upload.send(part)
-        self._parts += 1
-
-    def _send_rest(self) -> None:
-        """Send what is left, if it is not to go by one request, and wait until it has gone."""
-        if self._filled and (self._upload is not None or not self.autocommit):
-            self._send_block()
-        if self._upload is not None:
-            self._upload.wait()
 
     def _check_open(self) -> None:
         if self.closed:
@@ -333,11 +254,10 @@ class WritableFile(AllOrNothing, io.BufferedIOBase):
     def _is_given_up(self) -> bool:
         """Whether it is closed for another reason than that all is written."""
         is_child = os.getpid() != self._process
-        return is_child or _is_left_by_exception(self._opened_during)
+        return is_child or is_left_by_exception(self._opened_during)
 
     def _end(self, state: _State) -> None:
         self._state, self._opened_during = state, None
-        self._block, self._other_block, self._filled = bytearray(), bytearray(), 0
         super().close()
 
     def _dealloc_warn(self, source: object) -> None:
@@ -356,38 +276,3 @@ class WritableText(AllOrNothing, io.TextIOWrapper):
     def discard(self) -> None:
         """Leave nothing of it."""
         cast("WritableFile", self.buffer).discard()
-
-
-def part_bytes(number: int, block_bytes: int) -> int:
-    """Return the size of a part, by its number from 1 on.
-
-    Example:
-        >>> [part_bytes(number, 1000) for number in (1, 1000, 1033)]
-        [1000, 1000, 8389608]
-    """
-    steps = max(0, number - _EQUAL_PARTS) // _PARTS_PER_STEP
-    return block_bytes + steps * max(block_bytes, BLOCK_BYTES)
-
-
-def _bytes_of(data: ReadableBuffer) -> memoryview:
-    view = memoryview(data)
-    if not view.nbytes or not view.c_contiguous:
-        return memoryview(view.tobytes())
-    return view.cast("B")
-
-
-def _is_left_by_exception(known: BaseException | None) -> bool:
-    """Whether some caller is leaving a ``with`` block because of an exception other than this."""
-    error = sys.exc_info()[1]
-    if error is None or error is known:
-        return False
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not _is_leaving_with(frame):
-        frame = frame.f_back
-    return frame is not None
-
-
-def _is_leaving_with(frame: FrameType) -> bool:
-    """Whether it is in an ``__exit__``, also one of C, or ``__aexit__`` that gets an exception."""
-    begin = max(0, frame.f_lasti - _AWAITING_BYTES)
-    return _WITH_EXCEPT_START in frame.f_code.co_code[begin : frame.f_lasti + 1 : 2]
