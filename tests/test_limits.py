@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 from torch.utils.data import DataLoader
@@ -79,6 +80,23 @@ def in_order(endpoint: str, workers: int) -> int:
     return sum(1 for _ in DataLoader(dataset, None, num_workers=workers))
 
 
+def hold(endpoint: str, workers: int) -> int:  # noqa: ARG001
+    """Read all that is big, and keep it."""
+    pipe = AISFileLoader(AISFileLister(["ais://big-ones/"], endpoint), endpoint)
+    return len([stream.read() for _, stream in pipe])
+
+
+def hold_a_batch(endpoint: str, workers: int) -> int:  # noqa: ARG001
+    """Read it at once."""
+    dataset = AISMapDataset(urls_list="ais://big-ones/", client_url=endpoint)
+    return len(dataset.__getitems__(list(range(len(dataset)))))
+
+
+def cat_all(endpoint: str, workers: int) -> int:  # noqa: ARG001
+    """Read files at once."""
+    return len(AISFileSystem(endpoint).cat("big-ones", recursive=True))
+
+
 def cat(endpoint: str, workers: int) -> int:
     """Read files."""
     return len(AISFileSystem(endpoint, concurrency=8 + workers).cat("limits", recursive=True))
@@ -108,6 +126,18 @@ def test_no_room_for_temporary_files(ais_cluster: LocalCluster, read: Callable) 
     said = outcome(resource.RLIMIT_FSIZE, 4096, read, ais_cluster.endpoint, 0)
     assert f"nothing can be written to {tempfile.gettempdir()}: free some room" in said
     assert "set TMPDIR to another folder" in said
+
+
+@pytest.mark.parametrize("read", [hold, hold_a_batch, cat_all])
+def test_little_memory(ais_cluster: LocalCluster, put_object: PutObject, read: Callable) -> None:
+    """At once, and the error says what takes it; none of it counts as an object that failed."""
+    bucket = ais_cluster.client().bucket("big-ones").create(exist_ok=True)
+    for number in range(10):
+        put_object(bucket, f"{number}", bytes(2**23))
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    said = outcome(resource.RLIMIT_AS, used + 2**24, read, ais_cluster.endpoint, 0)
+    bucket.delete()
+    assert said.startswith("MemoryError: no memory to read on: up to 67,108,864 bytes are asked")
 
 
 def test_an_append_without_room_leaves_what_was_there() -> None:

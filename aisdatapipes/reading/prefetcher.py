@@ -102,6 +102,9 @@ def prefetch(
         expected_bytes: What an object may have, if that is known; else the first requests are
             small, to find out.
         stopwatch: That of the consumer, if it reads several of these iterators in turn.
+
+    Raises:
+        MemoryError: There is no room for what is read; it is no outcome of an item.
     """
     sizes = SizeEstimate(options, expected_bytes)
     prefetcher = _Prefetcher(RequestQueue(items, request_for), options, counters, sizes)
@@ -116,6 +119,12 @@ def prefetch(
             yield outcome
             consumer_s += lap()
         counters.add("consumer_s", consumer_s)
+    except MemoryError as error:
+        raise MemoryError(
+            f"no memory to read on: up to {options.max_inflight_bytes:,} bytes are asked for ahead "
+            "of their use, in every process that reads: give a smaller max_inflight_bytes, "
+            "Settings(whole_object_bytes=...) for big objects, smaller batches or fewer workers"
+        ) from error
     finally:
         prefetcher.close()
 
