@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import re
 import tarfile
 import time
 import tracemalloc
@@ -140,6 +141,18 @@ def test_maps_of_holes_that_make_no_sense(chunks: tuple[int, ...]) -> None:
     header = edited(sparse("gnu")[:512], {386: fields})
     with pytest.raises(errors.BadArchiveError, match="'holes'"):
         contents(header + sparse("gnu")[512:])
+
+
+@pytest.mark.parametrize("tar_format", ["pax 0.0", "pax 0.1", "pax 1.0"])
+def test_an_extension_that_lost_a_part_of_the_map(tar_format: str) -> None:
+    """Whichever of its records is not to be known any more, the file does not come as stored."""
+    archive = sparse(tar_format)
+    whole = contents(archive)
+    for at in re.finditer(rb"GNU\.sparse\.(?!name|numblocks)", archive[512:1024]):
+        damaged = archive[: 512 + at.start()] + b"X" + archive[513 + at.start() :]
+        with pytest.raises(errors.BadArchiveError, match=f"{URL} .*damaged"):
+            contents(damaged)
+    assert len(whole[0][1]) == 1010
 
 
 @pytest.mark.parametrize("tar_format", ["pax 0.0", "pax 0.1", "pax 1.0"])

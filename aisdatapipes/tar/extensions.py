@@ -11,6 +11,7 @@ __all__ = [
     "MAX_EXTENSION_BYTES",
     "MEMBER_SIZE",
     "PATH",
+    "SPARSE_KEYS",
     "decimal",
     "name_in",
     "parse_extension",
@@ -23,9 +24,12 @@ MAX_EXTENSION_BYTES = 2**20
 PATH, LINK, MEMBER_SIZE = b"path", b"linkpath", b"size"
 _GLOBAL_KEYS = frozenset((PATH, LINK, MEMBER_SIZE))
 _SPARSE = b"GNU.sparse."
-_KEYS = _GLOBAL_KEYS | {
-    _SPARSE + key for key in (b"map", b"major", b"minor", b"name", b"realsize", b"size")
-}
+SPARSE_KEYS = frozenset(
+    _SPARSE + key
+    for key in (b"map", b"major", b"minor", b"name", b"numblocks", b"realsize", b"size")
+)
+"""What tells that a file has holes, and where."""
+_KEYS = _GLOBAL_KEYS | SPARSE_KEYS
 _CHUNK_KEYS = (_SPARSE + b"offset", _SPARSE + b"numbytes")
 _MAX_DIGITS = 20
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from aisdatapipes.tar.buffer import Buffer
-from aisdatapipes.tar.extensions import MAX_EXTENSION_BYTES, decimal
+from aisdatapipes.tar.extensions import MAX_EXTENSION_BYTES, SPARSE_KEYS, decimal
 from aisdatapipes.tar.headers import BLOCK_BYTES, number
 
 __all__ = ["SparseMap", "read_old_map", "sparse_map"]
@@ -59,14 +59,17 @@ def sparse_map(records: Mapping[bytes, bytes]) -> SparseMap | None:
     Raises:
         ValueError: It is not sound.
     """
-    version = records.get(b"GNU.sparse.major"), records.get(b"GNU.sparse.minor")
-    size = records.get(b"GNU.sparse.realsize") or records.get(b"GNU.sparse.size")
-    if version == (b"1", b"0") and size:
-        return SparseMap(decimal(size), None)
-    if b"GNU.sparse.map" not in records or not size:
+    if not any(records.get(key) for key in SPARSE_KEYS):
         return None
-    numbers = [decimal(digits) for digits in records[b"GNU.sparse.map"].split(b",") if digits]
-    return SparseMap(decimal(size), _paired(numbers))
+    version = records.get(b"GNU.sparse.major"), records.get(b"GNU.sparse.minor")
+    size = decimal(records.get(b"GNU.sparse.realsize") or records.get(b"GNU.sparse.size", b""))
+    if version == (b"1", b"0"):
+        return SparseMap(size, None)
+    chunks, count = records.get(b"GNU.sparse.map"), records.get(b"GNU.sparse.numblocks")
+    numbers = [decimal(one) for one in (chunks or b"").split(b",") if one]
+    if not (chunks or count) or (count and 2 * decimal(count) != len(numbers)):
+        raise ValueError("a file with holes, and not all of the map that says where")
+    return SparseMap(size, _paired(numbers))
 
 
 def read_old_map(header: bytes, buffer: Buffer) -> SparseMap:
