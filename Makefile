@@ -94,7 +94,7 @@ format: $(READY)
 	@$(VENV)/bin/ruff format --quiet
 
 node: $(READY)
-	@test -n "$$AIS_ENDPOINT" || $(VENV)/bin/python -m aisdatapipes node
+	@test -n "$$AIS_ENDPOINT" || $(VENV)/bin/python -m aisdatapipes node >/dev/null
 
 # On a quiet machine: other work on it shows in the figures.
 bench: node $(VENV)/.ready-bench $(PEER)/.ready $(FORMATS)/.ready
