@@ -42,7 +42,10 @@ PARTITIONS = st.builds(
     st.sampled_from(["pad", "drop", "keep"]),
 )
 BLOCKS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3).map(lambda pairs: sum(pairs, ()))
-SHARDS = st.builds(ShardProgress, NUMBERS, NUMBERS, OFFSETS, BLOCKS)
+SHARDS = st.builds(
+    lambda given, more, *where: ShardProgress(given, given + more, *where),
+    *(NUMBERS, NUMBERS, OFFSETS, BLOCKS),
+)
 ROWS = st.builds(
     RowProgress,
     NUMBERS,

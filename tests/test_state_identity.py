@@ -94,3 +94,16 @@ def test_a_turn_of_a_run_with_shuffle_is_resumed(ais_bucket: Bucket, put_object:
     resumed = AISShardReader(ais_bucket, shuffle=True, transform=name_of)
     resumed.load_state_dict(state)
     assert sorted(head + list(resumed)) == [f"{number:04d}" for number in range(COUNT)]
+
+
+def test_more_samples_than_were_read_are_refused(ais_bucket: Bucket, put_object: PutObject) -> None:
+    """Those that are given out were read before, whatever is in the buffer."""
+    put_object(ais_bucket, "0.tar", shard(0, COUNT))
+    stopped = AISShardReader(ais_bucket, shuffle=True, shuffle_buffer=3)
+    assert len(list(itertools.islice(stopped, 5))) == 5
+    state = stopped.state_dict()
+    [(at, progress)] = state["begun"].items()
+    assert progress[:2] == [5, 8]
+    state["begun"][at] = [9, *progress[1:]]
+    with pytest.raises(StateMismatchError, match="9 samples were given out, and 8 read"):
+        AISShardReader(ais_bucket, shuffle=True, shuffle_buffer=3).load_state_dict(state)

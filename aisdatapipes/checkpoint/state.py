@@ -274,8 +274,10 @@ def _position_progress(done: Sequence[Any]) -> PositionProgress:
     samples, read, offset, buffered, fingerprint, turn = done
     if len(buffered) % 2:
         raise ValueError(f"{len(buffered)} borders of what is buffered make no pairs")
+    if _count(samples) > _count(read):
+        raise ValueError(f"{samples} samples were given out, and {read} read")
     where = _count_or_none(offset), tuple(map(_count, buffered))
-    return ShardProgress(_count(samples), _count(read), *where, str(fingerprint), _count(turn))
+    return ShardProgress(samples, read, *where, str(fingerprint), _count(turn))
 
 
 def _shard_offset(shard: int, files: int, offset: int | None) -> ShardOffset:

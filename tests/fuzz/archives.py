@@ -26,6 +26,8 @@ __all__ = ["damaged_tars_are_read_or_refused", "samples_are_those_of_webdataset"
 _Files = list[tuple[str, bytes]]
 _REFUSED = (BadArchiveError, CutArchiveError)
 _BLOCK = tarfile.BLOCKSIZE
+# What `tarfile` takes for the beginning of the name, and GNU tar has the times of the file in.
+_GNU, _NOT_A_PREFIX = b"ustar  \0", range(345, 500)
 
 _WHERE = st.floats(0, 1, exclude_max=True)
 _DAMAGES = st.lists(
@@ -167,12 +169,16 @@ def damaged(archive: bytes, damages: list[tuple[Any, ...]]) -> bytes:
     return archive
 
 
+def _is_time(archive: bytes, block: int, offset: int) -> bool:
+    return archive.startswith(_GNU, block + 257) and offset in _NOT_A_PREFIX
+
+
 def _damaged(archive: bytes, kind: str, where: float, *how: Any) -> bytes:
     at = int(where * len(archive))
     block = at // _BLOCK * _BLOCK
     if kind == "byte":
         return archive[:at] + bytes(how[0] for _ in archive[at : at + 1]) + archive[at + 1 :]
-    if kind == "header" and len(archive) >= block + _BLOCK:
+    if kind == "header" and len(archive) >= block + _BLOCK and not _is_time(archive, block, how[0]):
         changed = edited(archive[block : block + _BLOCK], {how[0]: bytes([how[1]])})
         return archive[:block] + changed + archive[block + _BLOCK :]
     if kind == "cut":
