@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -27,7 +28,7 @@ from aisdatapipes.client.nodes import ClusterMap
 from aisdatapipes.client.verdicts import judge
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
-from support.fault_rules import Latency, Stall, Status
+from support.fault_rules import Cut, Latency, Rule, Stall, Status
 from support.faults import FaultProxy
 
 NAMES = [f"{number:02d}" for number in range(24)]
@@ -312,8 +313,9 @@ def test_a_silent_batch_is_part_of_the_outage(
     assert 6 <= time.monotonic() - began < 10  # of which the batch has 5
 
 
+@pytest.mark.parametrize("fault", [Status(404, times=3), Cut(0, times=3)], ids=["not found", "cut"])
 def test_an_outage_may_be_long_where_waiting_is_worth_it(
-    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy, fault: Rule
 ) -> None:
     """Objects that move for hours are late now and then; what never comes has its deadline."""
     for name in NAMES:
@@ -327,7 +329,7 @@ def test_an_outage_may_be_long_where_waiting_is_worth_it(
         Status(503, times=None, matches="health"),
         Status(404, times=None, matches="objects/.*/2[0-3].*pid="),
     )
-    late = [Status(404, times=3, matches=f"objects/.*/{name}.*pid=") for name in NAMES[:12]]
+    late = [replace(fault, matches=f"objects/.*/{name}.*pid=") for name in NAMES[:12]]
     with ExitStack() as rules:
         for rule in [outage, lost, *late]:
             rules.enter_context(faults.rule(rule))

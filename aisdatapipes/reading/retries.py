@@ -43,9 +43,12 @@ def retry(action: Callable[[], _T], request: ObjectRequest) -> _T:
     attempts = attempts_for(request.endpoint, request.settings)
     while True:
         try:
-            return action()
+            result = action()
         except CLUSTER_WIDE:  # noqa: PERF203 - failures are what the loop is for
             raise
         except RETRYABLE:
             if not attempts.failed(is_refused=False):
                 raise
+        else:
+            attempts.succeeded()
+            return result

@@ -33,8 +33,11 @@ def repeat(
     attempts = attempts_for(request.endpoint, request.settings, pause)
     while True:
         try:
-            return action()
+            result = action()
         except AISPipeError as error:  # noqa: PERF203 - failures are what the loop is for
             if not is_passing(error) or not attempts.failed(is_refused=False):
                 raise
             recover(error)
+        else:
+            attempts.succeeded()
+            return result
