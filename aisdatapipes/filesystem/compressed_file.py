@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import Any
 
 from aisdatapipes.filesystem.writable_file import AllOrNothing, WritableFile
@@ -47,7 +48,7 @@ class CompressedFile(AllOrNothing, io.BufferedIOBase):
     def discard(self) -> None:
         """Leave nothing of it."""
         self._file.discard()
-        super().close()
+        self._end()
 
     def _dealloc_warn(self, source: object) -> None:
         """Hear of a text file that is dropped, and will close this one; see `WritableFile`."""
@@ -57,4 +58,9 @@ class CompressedFile(AllOrNothing, io.BufferedIOBase):
         # IOBase would close, which makes the object.
         if not self.closed:
             self._file.drop()
-            super().close()
+            self._end()
+
+    def _end(self) -> None:
+        with suppress(ValueError):  # else it would write what is left later, to a closed file
+            self._compressed.close()
+        super().close()
