@@ -30,6 +30,7 @@ _PACKAGES += ("s3torchconnector", "fsspec", "multi-storage-client", "pyarrow", "
 def main() -> None:
     """Run the benchmark as the command line says."""
     options = _parser().parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)  # before, and not after, all the work
     begin = time.monotonic()
     scale = SMALL if options.small else FULL
     rows = list(measure_all(options.works, READERS, scale, options.rounds))

@@ -36,6 +36,7 @@ FILE_WORKS = (
     Work("F8", "cp -r of 1,000 small files", "files/s", "files", _ONE_BY_ONE),
     Work("F9", "One file of 256 MiB, written", "MiB/s", "written file", _SDK),
     Work("F10", "3,000 small files, by Ray Data", "files/s", "files", _RAY),
+    Work("F11", "cp -r, answers 2 ms late", "files/s", "files", _ONE_BY_ONE, 0.002),
 )
 
 FILE_READERS = (
@@ -50,6 +51,8 @@ FILE_READERS = (
     _reader("F7", _ONE_BY_ONE, "get_one_by_one", **_FEW),
     _reader("F8", _OURS, "copy", yields_items=False, **_FEW),
     _reader("F8", _ONE_BY_ONE, "copy_one_by_one", yields_items=False, **_FEW),
+    _reader("F11", _OURS, "copy", yields_items=False, **_FEW),
+    _reader("F11", _ONE_BY_ONE, "copy_one_by_one", yields_items=False, **_FEW),
     Reader("F9", _SDK, "sdk_objects:write"),
     *(_reader("F9", name, "write") for name in (_S3FS, _OURS)),
     Reader("F10", _RAY, "ray_data:binary_files"),
@@ -69,4 +72,5 @@ FILE_BARS = (
     Bar("F8", _OURS, "rate", 2, (_ONE_BY_ONE,)),
     Bar("F9", _OURS, "rate", 2, (_SDK,)),
     Bar("F10", _OUR_RAY, "rate", 2, (_RAY,)),
+    Bar("F11", _OURS, "rate", 2, (_ONE_BY_ONE,)),
 )
