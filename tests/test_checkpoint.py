@@ -29,7 +29,8 @@ from aisdatapipes.distributed.shuffling import epoch_order
 from aisdatapipes.errors import StateMismatchError
 
 LAW = settings(deadline=None)
-RUN = Checkpoint(RunIdentity("Numbers", "data", shuffle=True), 0, "x")
+BUFFER = 512
+RUN = Checkpoint(RunIdentity("Numbers", "data", shuffle=True, shuffle_buffer=BUFFER), 0, "x")
 PARTITION = Partition(2, 2)
 
 NUMBERS = st.integers(0, 2**40)
@@ -43,8 +44,8 @@ PARTITIONS = st.builds(
 )
 BLOCKS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3).map(lambda pairs: sum(pairs, ()))
 SHARDS = st.builds(
-    lambda given, more, *where: ShardProgress(given, given + more, *where),
-    *(NUMBERS, NUMBERS, OFFSETS, BLOCKS),
+    lambda given, buffered, *where: ShardProgress(given, given + buffered, *where),
+    *(st.integers(0, 2**31), st.integers(0, BUFFER), st.none() | st.integers(2**41, 2**42), BLOCKS),
 )
 ROWS = st.builds(
     RowProgress,
@@ -65,7 +66,9 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
     pairs = st.lists(st.tuples(NUMBERS, NUMBERS)).map(tuple)
     stop = st.builds(PastStop, PARTITIONS, pairs, pairs)
     return Checkpoint(
-        RunIdentity(draw(st.text()), draw(st.text()), draw(st.integers()), draw(st.booleans())),
+        RunIdentity(
+            draw(st.text()), draw(st.text()), draw(st.integers()), draw(st.booleans()), BUFFER
+        ),
         draw(NUMBERS),
         draw(st.text()),
         tuple(draw(st.lists(stop, max_size=3))),
@@ -234,7 +237,7 @@ def test_what_was_begun_stays_with_what_remains() -> None:
     """What was read of a shard goes to the worker that gets its rest; padding counts not."""
     first, second = progresses(torch.arange(7), Partition(2), RUN)
     assert [first.slice.padding, second.slice.padding] == [0, 1]
-    done = ShardProgress(5, 5, 1024)
+    done = ShardProgress(5, 5, 5120)
     first.finish(0)
     first.begin(2, _Reading(done))
     for position in (1, 3, 5):
@@ -344,7 +347,7 @@ def test_states_of_many_restarts_are_small() -> None:
 def begun_shard(ranges: int) -> ShardProgress:
     """Return a shard of gigabytes in its middle, with so many ranges in its shuffle buffer."""
     blocks = tuple(100 + number * 7919 % 900 for number in range(2 * ranges))
-    return ShardProgress(123_456, 234_567, 9_876_543_210, blocks)
+    return ShardProgress(123_456, 123_967, 9_876_543_210, blocks)
 
 
 @pytest.mark.parametrize("ranges", [0, 256])
@@ -367,7 +370,7 @@ def test_joined_ranges_have_all_that_was_buffered(numbers: list[int]) -> None:
     """Merging may read samples between those of the buffer again; it leaves out none of them."""
     blocks = tuple(numbers[: len(numbers) // 2 * 2])
     worker = WorkerProgress(Partition(), 0, 0)
-    begun = {at: ShardProgress(1, 1, 0, blocks) for at in range(20)}
+    begun = {at: ShardProgress(1, 1, 512, blocks) for at in range(20)}
     merged = merge_states(replace(RUN, begun=begun, worker=worker).to_dict())
     for done in Checkpoint.from_dict(merged).begun.values():
         assert isinstance(done, ShardProgress)

@@ -96,14 +96,24 @@ def test_a_turn_of_a_run_with_shuffle_is_resumed(ais_bucket: Bucket, put_object:
     assert sorted(head + list(resumed)) == [f"{number:04d}" for number in range(COUNT)]
 
 
-def test_more_samples_than_were_read_are_refused(ais_bucket: Bucket, put_object: PutObject) -> None:
-    """Those that are given out were read before, whatever is in the buffer."""
+@pytest.mark.parametrize(
+    ("given", "read", "offset", "said"),
+    [
+        (9, 8, 10**9, "9 samples were given out, 8 read"),
+        (5, 2**40, 2**60, "and 3 at most are in the shuffle buffer"),
+        (2**40, 2**40 + 3, 2**40, "do not fit into"),
+    ],
+)
+def test_counts_of_no_run_are_refused(
+    ais_bucket: Bucket, put_object: PutObject, given: int, read: int, offset: int, said: str
+) -> None:
+    """To go on from there would take all memory, or for ever."""
     put_object(ais_bucket, "0.tar", shard(0, COUNT))
     stopped = AISShardReader(ais_bucket, shuffle=True, shuffle_buffer=3)
     assert len(list(itertools.islice(stopped, 5))) == 5
     state = stopped.state_dict()
     [(at, progress)] = state["begun"].items()
     assert progress[:2] == [5, 8]
-    state["begun"][at] = [9, *progress[1:]]
-    with pytest.raises(StateMismatchError, match="9 samples were given out, and 8 read"):
+    state["begun"][at] = [given, read, offset, *progress[3:]]
+    with pytest.raises(StateMismatchError, match=said):
         AISShardReader(ais_bucket, shuffle=True, shuffle_buffer=3).load_state_dict(state)

@@ -37,6 +37,9 @@ __all__ = [
 
 VERSION = 3
 
+_LEAST_SAMPLE_BYTES = 512
+"""The header of one file, which has no content."""
+
 _T = TypeVar("_T")
 
 
@@ -221,12 +224,16 @@ class Checkpoint:
                 "the release of aisdatapipes that saved it, or start its epoch again"
             )
         try:
+            identity = RunIdentity(**{one.name: state[one.name] for one in fields(RunIdentity)})
+            begun = {int(at): _position_progress(done) for at, done in state["begun"].items()}
+            for progress in begun.values():
+                _check_possible(progress, identity.shuffle_buffer)
             return cls(
-                RunIdentity(**{one.name: state[one.name] for one in fields(RunIdentity)}),
+                identity,
                 _count(state["epoch"]),
                 state["order"],
                 tuple(map(_past_stop, state["history"])),
-                {int(at): _position_progress(done) for at, done in state["begun"].items()},
+                begun,
                 _worker_progress(state["worker"]),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -274,10 +281,21 @@ def _position_progress(done: Sequence[Any]) -> PositionProgress:
     samples, read, offset, buffered, fingerprint, turn = done
     if len(buffered) % 2:
         raise ValueError(f"{len(buffered)} borders of what is buffered make no pairs")
-    if _count(samples) > _count(read):
-        raise ValueError(f"{samples} samples were given out, and {read} read")
     where = _count_or_none(offset), tuple(map(_count, buffered))
-    return ShardProgress(samples, read, *where, str(fingerprint), _count(turn))
+    return ShardProgress(_count(samples), _count(read), *where, str(fingerprint), _count(turn))
+
+
+def _check_possible(done: PositionProgress, shuffle_buffer: int) -> None:
+    """Refuse counts that are not those of any run; to go on from them could take for ever."""
+    if isinstance(done, RowProgress):
+        return
+    if not 0 <= done.read - done.samples <= shuffle_buffer:
+        raise ValueError(
+            f"{done.samples} samples were given out, {done.read} read, and {shuffle_buffer} at "
+            "most are in the shuffle buffer"
+        )
+    if done.offset is not None and done.read > done.offset // _LEAST_SAMPLE_BYTES:
+        raise ValueError(f"{done.read} samples do not fit into {done.offset} bytes")
 
 
 def _shard_offset(shard: int, files: int, offset: int | None) -> ShardOffset:
