@@ -136,7 +136,8 @@ def test_a_batch_cut_at_its_end_loses_nothing(
     for content in contents:
         put_object(ais_bucket, content[:1].decode(), content)
     urls = IterableWrapper([f"ais://{ais_bucket.name}/{letter}" for letter in "abcd"])
-    pipe = urls.load_files_by_ais(url=faults.endpoint, settings=SMALL, max_batch=2)
+    settings = replace(SMALL, read_timeout_s=20)  # a batch that is late would be the last one
+    pipe = urls.load_files_by_ais(url=faults.endpoint, settings=settings, max_batch=2)
     with faults.rule(Cut(2**18 + extra_bytes, matches=BATCHES)) as cut:
         assert [stream.read() for _, stream in pipe] == contents
     assert faults.hits(cut) == 1

@@ -114,17 +114,18 @@ class Attempts:
     def _inspect(self, pause_s: float, retries_left: int) -> bool:
         problem = self._patience.inspect().problem
         if problem:
-            return self._is_in_time(pause_s, problem) and self._again_after(pause_s)
+            left_s = self._seconds_left(problem)
+            return left_s > 0 and self._again_after(min(pause_s, left_s))
         self._was_whole = True
         if self._is_waiting:
             self._failures, self._began, self._is_waiting = 0, time.monotonic(), False
         return self._again_after(pause_s if retries_left > 0 else 0)
 
-    def _is_in_time(self, pause_s: float, problem: str) -> bool:
+    def _seconds_left(self, problem: str) -> float:
         if self._waits_since is None:
             self._waits_since = time.monotonic()
         self._is_waiting = True
-        return self._patience.outage.is_worth_waiting(problem, self._waits_since, pause_s)
+        return self._patience.outage.seconds_left(problem, self._waits_since)
 
     def _again_after(self, pause_s: float) -> bool:
         if pause_s:

@@ -51,13 +51,15 @@ class Outage:
         """Whether there is one, as far as anyone knows."""
         return self._began is not None
 
-    def is_worth_waiting(self, problem: str, since: float, pause_s: float) -> bool:
-        """Take note that the cluster is not whole, and return whether it may be again in time.
+    def seconds_left(self, problem: str, since: float) -> float:
+        """Take note that the cluster is not whole, and return for how long a request may wait.
 
         Args:
             problem: What is wrong with it, for the log.
             since: Since when the request waits.
-            pause_s: For how long it would wait now.
+
+        Returns:
+            Seconds; none, or less than none, if it is not to wait any more.
         """
         with self._lock:
             now = time.monotonic()
@@ -73,9 +75,11 @@ class Outage:
                     self._deadline_s,
                 )
             self._last_seen = now
-            if self._in_vain_since is None or now + pause_s - since >= self._deadline_s:
+            if now - since >= self._deadline_s:
+                self._in_vain_since = since  # so that others do not wait any more either
+            elif self._in_vain_since is None:
                 self._in_vain_since = min(begins, since)
-            return now + pause_s - self._in_vain_since < self._deadline_s
+            return self._deadline_s - (now - min(self._in_vain_since, since))
 
     def was_worth_waiting(self) -> None:
         """Take note that a request that had to wait has its answer, unless others gave up."""
