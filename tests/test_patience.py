@@ -25,6 +25,7 @@ from aisdatapipes import AISFileLister, AISFileLoader, Settings, errors
 from aisdatapipes.client.connection import resolve_endpoint
 from aisdatapipes.client.knowledge import Knowledge, KnownCluster, known_cluster, remember_cluster
 from aisdatapipes.client.nodes import ClusterMap
+from aisdatapipes.client.patience import had_trouble
 from aisdatapipes.client.verdicts import judge
 from aisdatapipes.testing import LocalCluster
 from conftest import PutObject
@@ -254,6 +255,28 @@ def learn(endpoint: str, nodes: ClusterMap, pipe: Connection) -> None:
 def tell_known(endpoint: str, nodes: ClusterMap, pipe: Connection) -> None:  # noqa: ARG001
     """Send what this process knows of the cluster."""
     pipe.send(known_cluster(endpoint).nodes)
+
+
+def find_trouble(bucket: str, endpoint: str) -> None:
+    """Run into what is wrong with a cluster, in a process of its own."""
+    settings = Settings(outage_deadline_s=0.5)
+    list(AISFileLoader([f"{bucket}/gone"], endpoint, on_error="skip", settings=settings))
+
+
+def test_a_worker_knows_of_the_trouble_that_others_had(
+    ais_bucket: Bucket, put_object: PutObject, faults: FaultProxy
+) -> None:
+    """Batches of the workers of a new epoch may be silent as those before."""
+    put_object(ais_bucket, "o", b"1")
+    bucket = f"ais://{ais_bucket.name}"
+    assert len(list(AISFileLoader([f"{bucket}/o"], faults.endpoint))) == 1
+    assert not had_trouble(faults.endpoint)
+    with faults.rule(Status(503, times=None, matches="health")):
+        worker = get_context("fork").Process(target=find_trouble, args=(bucket, faults.endpoint))
+        worker.start()
+        worker.join()
+    assert worker.exitcode == 0
+    assert had_trouble(faults.endpoint)
 
 
 def test_an_address_from_elsewhere_reaches_a_worker() -> None:

@@ -30,12 +30,14 @@ class KnownCluster:
         nodes: The map, as it was last found whole, or as it was at the first good answer; None
             before that, and where there is no map, as what answers is no AIStore node.
         is_found_whole: Whether the cluster was found whole with this map.
-        no_batch_until: Until when no batch is asked for, as `time.monotonic` counts.
+        troubled_at: When it was last found not to be whole, as `time.monotonic` counts.
+        no_batch_until: Until when no batch is asked for, likewise.
     """
 
     others: tuple[str, ...] = ()
     nodes: ClusterMap | None = None
     is_found_whole: bool = False
+    troubled_at: float = 0.0
     no_batch_until: float = 0.0
 
     def addresses(self, endpoint: str) -> list[str]:

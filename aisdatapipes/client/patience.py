@@ -72,9 +72,9 @@ def ongoing_trouble(endpoint: str) -> Inspection | None:
 
 
 def had_trouble(endpoint: str) -> bool:
-    """Whether something was wrong with a cluster some minutes ago, or is now."""
-    trouble = _troubles.get(endpoint)
-    return trouble is not None and time.monotonic() - trouble.found.ended < _AFTERMATH_S
+    """Whether a process of this job found a cluster not whole in the last minutes."""
+    troubled_at = known_cluster(endpoint).troubled_at
+    return troubled_at > 0 and time.monotonic() - troubled_at < _AFTERMATH_S
 
 
 class Patience:
@@ -178,6 +178,7 @@ class Patience:
             found = replace(found, problem="its nodes have just changed")
         if found.problem:
             _troubles[self.endpoint] = _Trouble(found)
+            remember_cluster(self.endpoint, troubled_at=found.ended)
         else:
             if trouble := _troubles.get(self.endpoint):
                 _troubles[self.endpoint] = replace(trouble, is_there=False)
