@@ -208,11 +208,11 @@ def parse_endpoint(endpoint: str) -> str:
 
 
 def _parse_full_url(url: str) -> ParsedURL:
-    parse_endpoint("/".join(url.split("/", 3)[:3]))  # first, as it alone tells no secrets
     address, _, query = url.partition("?")
     endpoint, separator, path = address.partition(_OBJECTS_PATH)
-    endpoint = parse_endpoint(endpoint)
+    endpoint = parse_endpoint(endpoint)  # first, as it alone tells no secrets
     if not separator or "#" in url:
+        parse_endpoint("/".join(url.split("/", 3)[:3]))  # with what a "?" has cut off
         raise InvalidURLError(
             f"not the full URL of an object: {url!r}: it has /v1/objects/bucket/name after the host"
         )
