@@ -120,13 +120,17 @@ def prefetch(
             consumer_s += lap()
         counters.add("consumer_s", consumer_s)
     except MemoryError as error:
-        raise MemoryError(
-            f"no memory to read on: up to {options.max_inflight_bytes:,} bytes are asked for ahead "
-            "of their use, in every process that reads: give a smaller max_inflight_bytes, "
-            "Settings(whole_object_bytes=...) for big objects, smaller batches or fewer workers"
-        ) from error
+        raise _no_memory(options) from error
     finally:
         prefetcher.close()
+
+
+def _no_memory(options: ReadOptions) -> MemoryError:
+    return MemoryError(
+        f"no memory to read on: up to {options.max_inflight_bytes:,} bytes are asked for ahead "
+        "of their use, in every process that reads: give a smaller max_inflight_bytes, "
+        "Settings(whole_object_bytes=...) for big objects, smaller batches or fewer workers"
+    )
 
 
 class Stopwatch:
